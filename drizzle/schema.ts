@@ -1,0 +1,657 @@
+/**
+ * Every table, column, index and foreign key. Names are the wire's own (BadgeKit's database used the same), so that a
+ * row needs no translation. Times are integer milliseconds. Booleans are 0 or 1. Foreign keys are `no action` and each
+ * has an index: children are deleted by us, in the same batch. `docs/storage.md` tells the life of each record.
+ *
+ * Later migrations only add tables and nullable columns: a rebuild of a table empties its children on D1.
+ */
+import { sql } from 'drizzle-orm'
+import {
+  type AnySQLiteColumn,
+  blob,
+  customType,
+  index,
+  integer,
+  primaryKey,
+  sqliteTable,
+  text,
+  uniqueIndex,
+} from 'drizzle-orm/sqlite-core'
+
+/** Text that is compared without regard to ASCII case, and stored as given: slugs, emails, claim codes. */
+const nocase = customType<{ data: string }>({ dataType: () => 'text collate nocase' })
+
+const id = () => integer().primaryKey({ autoIncrement: true })
+const flag = (otherwise: 0 | 1) => integer().$type<0 | 1>().notNull().default(otherwise)
+
+/** Who wrote the row last and when; `op` names the request, so that a batch can see what it has itself changed. */
+const written = () => ({
+  version: integer().notNull().default(1),
+  op: text().notNull(),
+  createdAt: integer().notNull(),
+  updatedAt: integer().notNull(),
+})
+
+const live = sql`"deletedAt" is null`
+
+// ── Containers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const container = () => ({
+  id: id(),
+  /** Permanent and random: public identifiers use it, so that a new slug breaks nothing. */
+  uid: text().notNull().unique(),
+  slug: nocase().notNull(),
+  name: text().notNull(),
+  url: text().notNull(),
+  description: text(),
+  email: nocase(),
+  imageId: integer().references((): AnySQLiteColumn => images.id),
+  language: text(),
+  translations: text(),
+  ...written(),
+  deletedAt: integer(),
+})
+
+export const systems = sqliteTable('systems', { ...container(), test: flag(0) }, (t) => [
+  uniqueIndex('systems_slug').on(t.slug).where(live),
+  index('systems_imageId').on(t.imageId),
+  index('systems_deletedAt').on(t.deletedAt),
+])
+
+export const issuers = sqliteTable(
+  'issuers',
+  {
+    ...container(),
+    systemId: integer()
+      .notNull()
+      .references(() => systems.id),
+  },
+  (t) => [
+    uniqueIndex('issuers_slug').on(t.systemId, t.slug).where(live),
+    index('issuers_systemId').on(t.systemId, t.deletedAt),
+    index('issuers_imageId').on(t.imageId),
+    index('issuers_deletedAt').on(t.deletedAt),
+  ],
+)
+
+export const programs = sqliteTable(
+  'programs',
+  {
+    ...container(),
+    systemId: integer()
+      .notNull()
+      .references(() => systems.id),
+    issuerId: integer()
+      .notNull()
+      .references(() => issuers.id),
+  },
+  (t) => [
+    uniqueIndex('programs_slug').on(t.issuerId, t.slug).where(live),
+    index('programs_issuerId').on(t.issuerId, t.deletedAt),
+    index('programs_systemId').on(t.systemId),
+    index('programs_imageId').on(t.imageId),
+    index('programs_deletedAt').on(t.deletedAt),
+  ],
+)
+
+/** A remote URL, or stored bytes; one row per system and content. */
+export const images = sqliteTable(
+  'images',
+  {
+    id: id(),
+    slug: nocase().notNull().unique(),
+    systemId: integer()
+      .notNull()
+      .references((): AnySQLiteColumn => systems.id),
+    /** SHA-256 of the bytes, or of the URL. */
+    hash: text().notNull(),
+    url: text(),
+    mimetype: text(),
+    data: blob({ mode: 'buffer' }),
+    createdAt: integer().notNull(),
+  },
+  (t) => [uniqueIndex('images_hash').on(t.systemId, t.hash)],
+)
+
+// ── Badges ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const badges = sqliteTable(
+  'badges',
+  {
+    id: id(),
+    uid: text().notNull().unique(),
+    slug: nocase().notNull(),
+    systemId: integer()
+      .notNull()
+      .references(() => systems.id),
+    issuerId: integer().references(() => issuers.id),
+    programId: integer().references(() => programs.id),
+    name: text().notNull(),
+    strapline: text(),
+    earnerDescription: text().notNull(),
+    consumerDescription: text().notNull(),
+    issuerUrl: text(),
+    rubricUrl: text(),
+    criteriaUrl: text().notNull(),
+    timeValue: integer(),
+    timeUnits: text(),
+    evidenceType: text(),
+    limit: integer(),
+    unique: flag(0),
+    type: text().notNull().default(''),
+    archived: flag(0),
+    imageId: integer().references(() => images.id),
+    /** How many live awards there are; every batch that awards or revokes moves it. */
+    awarded: integer().notNull().default(0),
+    status: text().notNull().default('published'),
+    publishAt: integer(),
+    /** Milliseconds from an award to its expiry. */
+    expiresAfter: integer(),
+    language: text(),
+    translations: text(),
+    ...written(),
+    deletedAt: integer(),
+  },
+  (t) => [
+    uniqueIndex('badges_slug').on(t.systemId, t.slug).where(live),
+    index('badges_systemId').on(t.systemId, t.deletedAt),
+    index('badges_issuerId').on(t.issuerId, t.deletedAt),
+    index('badges_programId').on(t.programId, t.deletedAt),
+    index('badges_systemId_archived').on(t.systemId, t.deletedAt, t.archived),
+    index('badges_issuerId_archived').on(t.issuerId, t.deletedAt, t.archived),
+    index('badges_programId_archived').on(t.programId, t.deletedAt, t.archived),
+    index('badges_archived').on(t.deletedAt, t.archived),
+    index('badges_imageId').on(t.imageId),
+  ],
+)
+
+const ofBadge = () =>
+  integer()
+    .notNull()
+    .references(() => badges.id)
+
+export const criteria = sqliteTable(
+  'criteria',
+  {
+    id: id(),
+    badgeId: ofBadge(),
+    description: text().notNull(),
+    required: flag(0),
+    note: text().notNull().default(''),
+  },
+  (t) => [index('criteria_badgeId').on(t.badgeId)],
+)
+
+export const alignments = sqliteTable(
+  'alignments',
+  {
+    id: id(),
+    badgeId: ofBadge(),
+    name: text().notNull(),
+    url: text().notNull(),
+    description: text(),
+  },
+  (t) => [index('alignments_badgeId').on(t.badgeId)],
+)
+
+export const categories = sqliteTable(
+  'categories',
+  { id: id(), badgeId: ofBadge(), value: text().notNull() },
+  (t) => [index('categories_badgeId').on(t.badgeId)],
+)
+
+export const tags = sqliteTable(
+  'tags',
+  { id: id(), badgeId: ofBadge(), value: text().notNull() },
+  (t) => [index('tags_badgeId').on(t.badgeId)],
+)
+
+/** What a badge and its issuers were when something was awarded on them: never changed, shared by every award on it. */
+export const badgeVersions = sqliteTable(
+  'badgeVersions',
+  {
+    id: id(),
+    badgeId: ofBadge(),
+    /** SHA-256 of the frozen columns. */
+    hash: text().notNull(),
+    /** The badge as the contract shows it, JSON, its containers nested. */
+    badge: text().notNull(),
+    /** The permanent id of the container that awards: program, else issuer, else system. */
+    issuerUid: text().notNull(),
+    imageId: integer().references(() => images.id),
+    createdAt: integer().notNull(),
+  },
+  (t) => [
+    uniqueIndex('badgeVersions_hash').on(t.badgeId, t.hash),
+    index('badgeVersions_imageId').on(t.imageId),
+  ],
+)
+
+// ── Claim codes and awards ──────────────────────────────────────────────────────────────────────────────────────────
+
+export const claimCodes = sqliteTable(
+  'claimCodes',
+  {
+    id: id(),
+    systemId: integer()
+      .notNull()
+      .references(() => systems.id),
+    badgeId: ofBadge(),
+    code: nocase().notNull(),
+    claimed: flag(0),
+    multiuse: flag(0),
+    email: nocase(),
+    claimedAt: integer(),
+    uses: integer().notNull().default(0),
+    ...written(),
+  },
+  (t) => [
+    uniqueIndex('claimCodes_code').on(t.systemId, t.code, t.badgeId),
+    index('claimCodes_badgeId').on(t.badgeId),
+  ],
+)
+
+/** An award. Its slug is permanent and public; a revoked one keeps its row. */
+export const badgeInstances = sqliteTable(
+  'badgeInstances',
+  {
+    id: integer().primaryKey(),
+    slug: nocase().notNull().unique(),
+    systemId: integer()
+      .notNull()
+      .references(() => systems.id),
+    badgeId: ofBadge(),
+    versionId: integer()
+      .notNull()
+      .references(() => badgeVersions.id),
+    email: nocase().notNull(),
+    issuedOn: integer().notNull(),
+    expires: integer(),
+    claimCode: nocase(),
+    /** 0 for an award that was asked for as a repetition: it stands outside the one-per-earner index. */
+    once: flag(1),
+    /** For the salted recipient hash of Open Badges 2.0 and 3.0: 32 hex digits. */
+    salt: text().notNull(),
+    narrative: text(),
+    /** JSON array of `{url, name?, description?, narrative?, genre?, audience?}`. */
+    evidence: text(),
+    recipientType: text(),
+    recipient: text(),
+    revokedAt: integer(),
+    revocationReason: text(),
+    suspendedAt: integer(),
+    renews: integer(),
+    ...written(),
+  },
+  (t) => [
+    uniqueIndex('badgeInstances_once')
+      .on(t.badgeId, t.email)
+      .where(sql`"once" = 1 and "revokedAt" is null`),
+    index('badgeInstances_badgeId').on(t.badgeId, t.revokedAt),
+    index('badgeInstances_earner').on(t.systemId, t.email, t.badgeId),
+    index('badgeInstances_versionId').on(t.versionId),
+  ],
+)
+
+// ── Applications and reviews ────────────────────────────────────────────────────────────────────────────────────────
+
+export const applications = sqliteTable(
+  'applications',
+  {
+    id: id(),
+    slug: nocase().notNull().unique(),
+    systemId: integer()
+      .notNull()
+      .references(() => systems.id),
+    badgeId: ofBadge(),
+    learner: nocase().notNull(),
+    assignedTo: nocase(),
+    assignedExpiration: integer(),
+    processed: integer(),
+    ...written(),
+  },
+  (t) => [
+    index('applications_systemId').on(t.systemId, t.badgeId, t.createdAt),
+    index('applications_badgeId').on(t.badgeId, t.createdAt),
+    index('applications_learner').on(t.systemId, t.learner),
+  ],
+)
+
+export const evidence = sqliteTable(
+  'evidence',
+  {
+    id: id(),
+    applicationId: integer()
+      .notNull()
+      .references(() => applications.id),
+    url: text(),
+    mediaType: text(),
+    reflection: text(),
+  },
+  (t) => [index('evidence_applicationId').on(t.applicationId)],
+)
+
+export const reviews = sqliteTable(
+  'reviews',
+  {
+    id: id(),
+    slug: nocase().notNull().unique(),
+    applicationId: integer()
+      .notNull()
+      .references(() => applications.id),
+    author: nocase().notNull(),
+    comment: text(),
+    ...written(),
+  },
+  (t) => [index('reviews_applicationId').on(t.applicationId)],
+)
+
+export const reviewItems = sqliteTable(
+  'reviewItems',
+  {
+    id: id(),
+    reviewId: integer()
+      .notNull()
+      .references(() => reviews.id),
+    /** Not a foreign key: a criterion may be edited away under a review. */
+    criterionId: integer().notNull(),
+    satisfied: flag(0),
+    comment: text(),
+  },
+  (t) => [index('reviewItems_reviewId').on(t.reviewId)],
+)
+
+// ── Milestones ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const milestones = sqliteTable(
+  'milestones',
+  {
+    id: id(),
+    systemId: integer()
+      .notNull()
+      .references(() => systems.id),
+    primaryBadgeId: ofBadge(),
+    numberRequired: integer().notNull(),
+    action: text().$type<'issue' | 'queue-application'>().notNull().default('issue'),
+    ...written(),
+  },
+  (t) => [
+    index('milestones_systemId').on(t.systemId),
+    index('milestones_primaryBadgeId').on(t.primaryBadgeId),
+  ],
+)
+
+/** The support badges of a milestone, in the order added. */
+export const milestoneBadges = sqliteTable(
+  'milestoneBadges',
+  {
+    id: id(),
+    milestoneId: integer()
+      .notNull()
+      .references(() => milestones.id),
+    badgeId: ofBadge(),
+  },
+  (t) => [
+    uniqueIndex('milestoneBadges_badge').on(t.milestoneId, t.badgeId),
+    index('milestoneBadges_badgeId').on(t.badgeId),
+  ],
+)
+
+// ── Events and their delivery ───────────────────────────────────────────────────────────────────────────────────────
+
+export const webhooks = sqliteTable(
+  'webhooks',
+  {
+    id: id(),
+    systemId: integer()
+      .notNull()
+      .references(() => systems.id),
+    url: text().notNull(),
+    /** JSON array of filter words (`award`, `revoke`, `review`, …); null: every event. */
+    events: text(),
+    format: text().$type<'badgekit-1' | 'events-1'>().notNull().default('badgekit-1'),
+    state: text().$type<'active' | 'disabled'>().notNull().default('active'),
+    disabledAt: integer(),
+    disabledReason: text(),
+    /** Attempts that failed since the last success, and since when. */
+    failures: integer().notNull().default(0),
+    failingSince: integer(),
+    blockedUntil: integer().notNull().default(0),
+    ...written(),
+    deletedAt: integer(),
+  },
+  (t) => [
+    uniqueIndex('webhooks_url').on(t.systemId, t.url).where(live),
+    index('webhooks_systemId').on(t.systemId, t.state),
+  ],
+)
+
+/** The newest primary secret signs the legacy token; every live one signs the Standard Webhooks header. */
+export const webhookSecrets = sqliteTable(
+  'webhookSecrets',
+  {
+    id: text().primaryKey(),
+    webhookId: integer()
+      .notNull()
+      .references(() => webhooks.id),
+    sealed: text().notNull(),
+    primary: flag(1),
+    createdAt: integer().notNull(),
+    retiresAt: integer(),
+  },
+  (t) => [index('webhookSecrets_webhookId').on(t.webhookId)],
+)
+
+/** What happened, once, in frozen bytes. */
+export const events = sqliteTable(
+  'events',
+  {
+    /** Also the `webhook-id` of every attempt. */
+    id: text().primaryKey(),
+    systemId: integer()
+      .notNull()
+      .references(() => systems.id),
+    seq: integer().notNull(),
+    type: text().notNull(),
+    /** The award's slug, the application's slug, …: deliveries about one subject keep their order. */
+    subject: text().notNull(),
+    /** The exact bytes of the contract's message; null for types it lacks, and after retention. */
+    body: text(),
+    /** The members of the `events-1` envelope's `data`, without the badge, which stands in the version. */
+    data: text(),
+    versionId: integer().references(() => badgeVersions.id),
+    createdAt: integer().notNull(),
+  },
+  (t) => [
+    uniqueIndex('events_seq').on(t.systemId, t.seq),
+    index('events_createdAt').on(t.createdAt),
+    index('events_versionId').on(t.versionId),
+  ],
+)
+
+/** One event for one webhook. */
+export const deliveries = sqliteTable(
+  'deliveries',
+  {
+    id: id(),
+    systemId: integer()
+      .notNull()
+      .references(() => systems.id),
+    eventId: text()
+      .notNull()
+      .references(() => events.id),
+    webhookId: integer()
+      .notNull()
+      .references(() => webhooks.id),
+    subject: text().notNull(),
+    seq: integer().notNull(),
+    state: text()
+      .$type<'pending' | 'delivered' | 'exhausted' | 'cancelled'>()
+      .notNull()
+      .default('pending'),
+    attempts: integer().notNull().default(0),
+    nextAt: integer().notNull(),
+    leaseUntil: integer().notNull().default(0),
+    leaseToken: text(),
+    createdAt: integer().notNull(),
+    endedAt: integer(),
+  },
+  (t) => [
+    uniqueIndex('deliveries_event').on(t.eventId, t.webhookId),
+    index('deliveries_systemId').on(t.systemId),
+    index('deliveries_webhookId').on(t.webhookId),
+    index('deliveries_due').on(t.nextAt).where(sql`"state" = 'pending'`),
+    index('deliveries_order').on(t.webhookId, t.subject, t.seq).where(sql`"state" = 'pending'`),
+  ],
+)
+
+/** One try of a delivery. */
+export const attempts = sqliteTable(
+  'attempts',
+  {
+    deliveryId: integer()
+      .notNull()
+      .references(() => deliveries.id),
+    n: integer().notNull(),
+    at: integer().notNull(),
+    ms: integer().notNull(),
+    status: integer(),
+    /** `refused`, `timeout`, `network`: why there is no status. */
+    error: text(),
+    /** The first 1,024 bytes of the answer, without addresses. */
+    answer: text(),
+  },
+  (t) => [primaryKey({ columns: [t.deliveryId, t.n] }), index('attempts_at').on(t.at)],
+)
+
+/** Messages that a queue gave up on: doorbells only, so a row here is a bug, not a lost event. */
+export const queueFaults = sqliteTable('queueFaults', {
+  id: id(),
+  queue: text().notNull(),
+  message: text().notNull(),
+  at: integer().notNull(),
+})
+
+/** When a recurring duty last ran (`sweep`). */
+export const heartbeats = sqliteTable('heartbeats', {
+  name: text().primaryKey(),
+  at: integer().notNull(),
+})
+
+// ── Access ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Who may sign requests, for which subtree and how far. */
+export const keys = sqliteTable(
+  'keys',
+  {
+    id: id(),
+    /** Compared exactly, unlike slugs. */
+    key: text().notNull().unique(),
+    systemId: integer()
+      .notNull()
+      .references(() => systems.id),
+    issuerId: integer().references(() => issuers.id),
+    programId: integer().references(() => programs.id),
+    role: text().$type<'read' | 'issue' | 'review' | 'manage' | 'admin'>().notNull(),
+    description: text(),
+    expires: integer(),
+    disabledAt: integer(),
+    allowNoExp: flag(0),
+    /** Days since 1970. */
+    lastUsed: integer(),
+    ...written(),
+    deletedAt: integer(),
+  },
+  (t) => [
+    index('keys_systemId').on(t.systemId, t.deletedAt),
+    index('keys_issuerId').on(t.issuerId),
+    index('keys_programId').on(t.programId),
+  ],
+)
+
+export const keySecrets = sqliteTable(
+  'keySecrets',
+  {
+    id: text().primaryKey(),
+    keyId: integer()
+      .notNull()
+      .references(() => keys.id),
+    sealed: text().notNull(),
+    createdAt: integer().notNull(),
+    retiresAt: integer(),
+  },
+  (t) => [index('keySecrets_keyId').on(t.keyId)],
+)
+
+/** One row for each request that changed something, written in its batch. `op` is unique: no change happens twice. */
+export const audit = sqliteTable(
+  'audit',
+  {
+    id: id(),
+    op: text().notNull().unique(),
+    /** Not a foreign key: the record outlives what it tells of. */
+    systemId: integer(),
+    at: integer().notNull(),
+    /** The key that signed, `master`, or the name of a duty of ours. */
+    key: text().notNull(),
+    /** Method and route template, never the URL. */
+    action: text().notNull(),
+    /** Table and permanent id of what changed. */
+    target: text().notNull(),
+    requestId: text().notNull(),
+    sealedAt: integer(),
+    previousHash: text(),
+    hash: text(),
+  },
+  (t) => [index('audit_systemId').on(t.systemId)],
+)
+
+/** Answers that a repeated `Idempotency-Key` gets again. */
+export const idempotency = sqliteTable(
+  'idempotency',
+  {
+    key: text().notNull(),
+    idempotencyKey: text().notNull(),
+    fingerprint: text().notNull(),
+    op: text().notNull(),
+    status: integer().notNull(),
+    createdAt: integer().notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.key, t.idempotencyKey] }),
+    index('idempotency_createdAt').on(t.createdAt),
+  ],
+)
+
+/** Tokens with a `jti` that have been used for a write. */
+export const usedTokens = sqliteTable(
+  'usedTokens',
+  { key: text().notNull(), jti: text().notNull(), expires: integer() },
+  (t) => [primaryKey({ columns: [t.key, t.jti] }), index('usedTokens_expires').on(t.expires)],
+)
+
+// ── What stays, and how many ────────────────────────────────────────────────────────────────────────────────────────
+
+/** What public URLs must go on answering with 410 after a purge; no personal data. */
+export const tombstones = sqliteTable(
+  'tombstones',
+  {
+    kind: text().$type<'assertion' | 'badge' | 'issuer'>().notNull(),
+    uid: nocase().notNull(),
+    revokedAt: integer().notNull(),
+    revocationReason: text(),
+  },
+  (t) => [primaryKey({ columns: [t.kind, t.uid] })],
+)
+
+/** Totals of unfiltered lists: how many `name` hang live from `ownerId`; moved by every batch that adds or ends one. */
+export const counters = sqliteTable(
+  'counters',
+  {
+    systemId: integer().notNull(),
+    name: text().notNull(),
+    ownerId: integer().notNull(),
+    n: integer().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.systemId, t.name, t.ownerId] })],
+)
