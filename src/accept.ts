@@ -1,0 +1,23 @@
+/**
+ * Whether the caller would rather have a page than data: `text/html` ranked above JSON; a tie is JSON.
+ *
+ * @param header `Accept`, as sent
+ */
+export function prefersHtml(header: string | undefined): boolean {
+  if (!header?.includes('text/html')) return false
+  return quality(header, 'text/html') > quality(header, 'application/json')
+}
+
+/** The weight that `Accept` gives a media type: the most specific range that covers it. */
+function quality(header: string, type: string): number {
+  const ranges = [type, `${type.slice(0, type.indexOf('/'))}/*`, '*/*']
+  let best = { rank: ranges.length, q: 0 }
+  for (const part of header.split(',')) {
+    const [range = '', ...params] = part.split(';').map((text) => text.trim().toLowerCase())
+    const rank = ranges.indexOf(range)
+    if (rank === -1 || rank >= best.rank) continue
+    const weight = params.find((param) => param.startsWith('q='))?.slice(2)
+    best = { rank, q: weight === undefined ? 1 : Number(weight) || 0 }
+  }
+  return best.q
+}

@@ -1,0 +1,35 @@
+import { Hono } from 'hono'
+import { authenticate } from './auth'
+import type { Env } from './env'
+import { onError } from './errors'
+import { levels } from './levels'
+import { routedPath } from './paths'
+import { callers, configured, database, logged, readBody, routable } from './pipeline'
+import { badges } from './routes/badges'
+import { containers } from './routes/containers'
+import { instances } from './routes/instances'
+import { keys } from './routes/keys'
+import { publicRoutes } from './routes/public'
+import { webhooks } from './routes/webhooks'
+
+/** What hangs from a container: written once, mounted at the three levels. */
+const contained = new Hono<Env>().route('/', badges).route('/', instances)
+
+const app = new Hono<Env>({ getPath: routedPath })
+
+app.use(
+  logged,
+  configured,
+  routable(() => app.routes),
+  database,
+)
+app.route('/', publicRoutes)
+// ── Everything below needs a signature ──
+app.use(readBody, authenticate, callers)
+app.route('/', containers)
+app.route('/', webhooks)
+app.route('/', keys)
+for (const { path } of levels) app.route(path, contained)
+app.onError(onError)
+
+export { app }

@@ -1,0 +1,212 @@
+import type { MiddlewareHandler } from 'hono'
+import { base64url, compactVerify, decodeProtectedHeader } from 'jose'
+import { equalTexts, hex, hmacKeyOf, utf8 } from './crypto'
+import type { Bindings, Env } from './env'
+import { forbidden, methodNotAllowed } from './errors'
+import { canonicalTarget, routedPath, targetOf } from './paths'
+import type { Db } from './store/db'
+import { findKey } from './store/keys'
+
+/** Who signs requests: `master`, or a key of one system with its live secrets. */
+export type Key = {
+  /** The claim `key`; also what logs and the audit call it. */
+  name: string
+  /** The system it is bound to; null for `master`. */
+  system: string | null
+  /** Whether its tokens may lack `exp`. */
+  allowNoExp: boolean
+  secrets: CryptoKey[]
+}
+
+/** The claims as the token gives them: nothing is believed before the signature holds. */
+type Claims = {
+  key?: unknown
+  method?: unknown
+  path?: unknown
+  exp?: unknown
+  body?: { alg?: unknown; hash?: unknown } | null
+}
+
+const HEADER = /^ *jwt token="([^"]+)" *$/i
+const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]']
+const MAX_HEADER = 8_192
+const BODYLESS = ['GET', 'DELETE', 'HEAD']
+const DIGESTS: Record<string, string> = { sha256: 'SHA-256', sha384: 'SHA-384', sha512: 'SHA-512' }
+
+/**
+ * Lets a request pass when its token is good, and says who signed it. The checks, their order and their texts are
+ * contract §2.4's; all refusals are 403 `NotAuthorized`.
+ */
+export const authenticate: MiddlewareHandler<Env> = async (c, next) => {
+  if (c.req.method === 'HEAD') throw methodNotAllowed('HEAD', 'GET')
+  if (isSwitchedOff(c.env, c.req.url)) {
+    c.set('key', { name: 'master', system: null, allowNoExp: true, secrets: [] })
+    return next()
+  }
+  const now = Math.floor(c.var.now / 1000)
+  const token = readHeader(c.req.header('Authorization'))
+  const claims = readClaims(token)
+  checkTarget(claims, c.req.raw)
+  const exp = checkExpiry(claims, now)
+  if (!BODYLESS.includes(c.req.method)) await checkBody(claims.body, c.var.raw)
+  else if (!(await covers(claims.body, c.var.raw))) c.set('raw', new Uint8Array())
+
+  const key = await keyOf(claims, c.env, c.var.db, c.var.now)
+  checkSystem(key, c.req.raw)
+  if (!(await isSigned(token, key))) throw forbidden('Invalid token signature')
+  if (exp === null && !key.allowNoExp) throw forbidden('Missing JWT claim: exp')
+  c.set('key', key)
+  return next()
+}
+
+/** The original's way to try the API without signing: in a local build, on a loopback host, when asked for. */
+function isSwitchedOff(env: Bindings, url: string): boolean {
+  if (!LOCAL_DEV) return false
+  return env.AUTH_DISABLED === '1' && LOOPBACK.includes(new URL(url).hostname)
+}
+
+function readHeader(header: string | undefined): string {
+  const token = header && header.length <= MAX_HEADER ? HEADER.exec(header)?.[1] : undefined
+  if (!token) throw forbidden('Missing valid Authorization header')
+  return token
+}
+
+function readClaims(token: string): Claims {
+  const parts = token.split('.')
+  try {
+    if (parts.length !== 3) throw new SyntaxError('three parts')
+    decodeProtectedHeader(token)
+  } catch {
+    throw forbidden('Could not decode JWT')
+  }
+  const claims = decodePart(parts[1] ?? '')
+  if (claims === null || typeof claims !== 'object' || Array.isArray(claims)) {
+    throw forbidden('Missing JWT payload')
+  }
+  return claims
+}
+
+function decodePart(part: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(base64url.decode(part)))
+  } catch {
+    return null
+  }
+}
+
+function checkTarget(claims: Claims, request: Request): void {
+  const { method, path } = claims
+  if (!method) throw forbidden('Missing JWT claim: method')
+  if (typeof method !== 'string' || method.toUpperCase() !== request.method) {
+    throw forbidden(
+      `\`method\` does not match: using "${echo(method)}" token for "${request.method}" request`,
+    )
+  }
+  if (!path) throw forbidden('Missing JWT claim: path')
+  const target = targetOf(request)
+  if (path === target) return
+  if (typeof path !== 'string' || canonicalTarget(path) !== canonicalTarget(target)) {
+    throw forbidden(
+      `\`path\` does not match: trying to use token for "${echo(path)}" on "${target}"`,
+    )
+  }
+}
+
+/** Gives the expiry in seconds, or null when there is none. Values above 1e11 are milliseconds; no leeway, no horizon. */
+function checkExpiry({ exp }: Claims, now: number): number | null {
+  if (exp === undefined || exp === null || exp === 0) return null
+  const seconds = typeof exp === 'number' && exp > 1e11 ? exp / 1000 : exp
+  if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds <= now) {
+    throw forbidden(`Token is expired (token expiry: ${echo(exp)}, server time: ${now})`)
+  }
+  return seconds
+}
+
+async function checkBody(body: Claims['body'], raw: Uint8Array<ArrayBuffer>): Promise<void> {
+  if (raw.length === 0 && (body === undefined || body === null)) return
+  if (!body) throw forbidden('Missing JWT claim: body')
+  if (!body.alg) throw forbidden('Missing JWT claim: body.alg')
+  if (!body.hash) throw forbidden('Missing JWT claim: body.hash')
+  if (!digestOf(body.alg)) {
+    throw forbidden(`Could not calculate hash, unsupported algorithm: ${echo(body.alg)}`)
+  }
+  if (!(await covers(body, raw))) {
+    throw forbidden(`Computed hash does not match given hash: ${echo(body.hash)}`)
+  }
+}
+
+/** Whether the claim is the digest of exactly these bytes. */
+async function covers(body: Claims['body'], raw: Uint8Array<ArrayBuffer>): Promise<boolean> {
+  const digest = digestOf(body?.alg)
+  if (!digest || typeof body?.hash !== 'string') return false
+  return equalTexts(hex(await crypto.subtle.digest(digest, raw)), body.hash.toLowerCase())
+}
+
+const digestOf = (alg: unknown) =>
+  typeof alg === 'string' ? DIGESTS[alg.toLowerCase().replace('-', '')] : undefined
+
+/** A value of the caller's own, in a message to the caller. */
+const echo = (value: unknown) =>
+  (typeof value === 'string' ? value : (JSON.stringify(value) ?? '')).slice(0, 2_000)
+
+// ── Keys ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** How long an isolate may go on using a key that has been changed elsewhere, in milliseconds. */
+const KEY_LIFE = 60_000
+const known = new Map<string, { key: Key; until: number }>()
+let master: { secret: string; key: Key } | undefined
+
+/** Forgets the keys this isolate knows. */
+export const forgetKeys = () => known.clear()
+
+async function keyOf(claims: Claims, env: Bindings, db: Db, now: number): Promise<Key> {
+  if (!claims.key) throw forbidden('Missing JWT claim: key')
+  if (claims.key === 'master') return masterKey(env.MASTER_SECRET)
+  const name = typeof claims.key === 'string' && claims.key.length <= 255 ? claims.key : ''
+  const fresh = known.get(name)
+  if (fresh && fresh.until > now) return fresh.key
+  const found = await findKey(db, env.ENCRYPTION_KEYS, name, now)
+  if (!found) throw forbidden('Could not find consumer for API key')
+  const secrets = await Promise.all(found.secrets.map(importSecret))
+  const key = { ...found, secrets }
+  known.set(name, { key, until: now + KEY_LIFE })
+  return key
+}
+
+async function masterKey(secret: string): Promise<Key> {
+  if (master?.secret !== secret) {
+    const secrets = [await importSecret(secret)]
+    master = { secret, key: { name: 'master', system: null, allowNoExp: true, secrets } }
+  }
+  return master.key
+}
+
+const importSecret = (secret: string) => hmacKeyOf(utf8(secret), 'verify')
+
+function checkSystem(key: Key, request: Request): void {
+  if (key.system === null) return
+  const [, top, slug] = routedPath(request).split('/')
+  if (top !== 'systems' || slug === undefined || decoded(slug) !== key.system) {
+    throw forbidden('Invalid token for system')
+  }
+}
+
+const decoded = (segment: string) => {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return null
+  }
+}
+
+async function isSigned(token: string, { secrets }: Key): Promise<boolean> {
+  for (const secret of secrets) {
+    try {
+      await compactVerify(token, secret, { algorithms: ['HS256'] })
+      return true
+    } catch {
+      // Another live secret may have signed it.
+    }
+  }
+  return false
+}

@@ -1,0 +1,108 @@
+import { type SQL, sql } from 'drizzle-orm'
+import { audit } from '../drizzle/schema'
+import type { Key } from './auth'
+import { ring } from './doorbell'
+import type { Bindings } from './env'
+import { doorbells, fanOut } from './events'
+import { forget } from './publicCache'
+import {
+  type Db,
+  insertIf,
+  isPassing,
+  isUniqueViolation,
+  orUnavailable,
+  pause,
+  type RowsOf,
+  type Statement,
+} from './store/db'
+
+/** What a write must know of the request that asks for it. */
+export type Caller = {
+  db: Db
+  env: Bindings
+  /** The request's time in milliseconds. */
+  now: number
+  /** The request's own name for its change: rows that it writes carry it. */
+  op: string
+  key: Key
+  /** Method and route template: what the audit calls the change. */
+  action: string
+  requestId: string
+  /** Keeps the Worker alive for work that the answer does not wait for. */
+  waitUntil(work: Promise<unknown>): void
+}
+
+export type Change<T extends readonly Statement[]> = {
+  /** The statements that make the change; what must be true stands in their conditions. */
+  change: readonly SQL[]
+  /** True, in SQL, when this request has changed something. */
+  done: SQL
+  /** Statements that record what happened (`events.ts`); they too stand under `done`. */
+  events?: readonly SQL[]
+  audit: { systemId: number | SQL | null; target: string }
+  /** What is read back in the same transaction, for the answer. */
+  read: T
+  /** Paths of public documents that the change makes untrue. */
+  forget?: readonly string[]
+}
+
+const TRIES = 3
+
+/**
+ * The one way to write for a request: the change, its events with their deliveries, the audit row and the rows for the
+ * answer in one transaction and one round trip. When the answer of D1 is lost, the batch is sent again behind a fence, so that
+ * nothing happens twice. Afterwards cached public documents are dropped and the queue's doorbell is rung.
+ */
+export async function commit<const T extends readonly Statement[]>(
+  caller: Caller,
+  { change, done, events = [], audit: trail, read, forget: paths = [] }: Change<T>,
+): Promise<RowsOf<T>> {
+  const { op, now, key, action, requestId } = caller
+  const rung = events.length > 0 ? [fanOut(op, now), doorbells(op)] : []
+  const record = insertIf(
+    audit,
+    {
+      op,
+      systemId: trail.systemId,
+      at: now,
+      key: key.name,
+      action,
+      target: trail.target,
+      requestId,
+    },
+    done,
+  )
+  const effects = [...change, ...events, ...rung, record]
+  const results = await once(caller.db, op, effects, read)
+  await forget(caller.env, paths)
+  const ids = rung.length > 0 ? results[change.length + events.length + 1] : []
+  caller.waitUntil(ring(caller.env, (ids ?? []) as { id: number }[]))
+  return results.slice(effects.length) as RowsOf<T>
+}
+
+/** A repeated batch aborts here when the first one has been carried out after all: `audit.op` is unique. */
+const fence = (op: string) => sql`
+  insert into audit (op, systemId, at, key, action, target, requestId)
+  select op, systemId, at, key, action, target, requestId from audit where op = ${op}`
+
+async function once(
+  db: Db,
+  op: string,
+  effects: readonly Statement[],
+  read: readonly Statement[],
+): Promise<readonly unknown[][]> {
+  for (let attempt = 1; ; attempt++) {
+    const fenced = attempt > 1
+    try {
+      const rows = await db.batch([...(fenced ? [fence(op)] : []), ...effects, ...read])
+      return fenced ? rows.slice(1) : rows
+    } catch (error) {
+      if (fenced && isUniqueViolation(error, 'audit.op')) {
+        const rows = await db.read(...read)
+        return [...effects.map(() => []), ...rows]
+      }
+      if (attempt === TRIES || !isPassing(error)) throw orUnavailable(error)
+      await pause(attempt)
+    }
+  }
+}

@@ -1,0 +1,26 @@
+import type { Bindings } from './env'
+
+/** What the queue carries: never a payload. */
+export type Doorbell = { delivery: number }
+
+const BATCH = 100
+
+/** Rings for deliveries. A failure is only told: the sweep finds them. */
+export async function ring(
+  env: Bindings,
+  deliveries: readonly { id: number }[],
+  delaySeconds = 0,
+): Promise<void> {
+  try {
+    for (let start = 0; start < deliveries.length; start += BATCH) {
+      const messages = deliveries
+        .slice(start, start + BATCH)
+        .map(({ id }) => ({ body: { delivery: id } satisfies Doorbell, delaySeconds }))
+      await env.DELIVERIES.sendBatch(messages)
+    }
+  } catch (error) {
+    console.warn(JSON.stringify({ level: 'warn', event: 'doorbell failed', error: nameOf(error) }))
+  }
+}
+
+const nameOf = (error: unknown) => (error instanceof Error ? error.message.slice(0, 200) : '')

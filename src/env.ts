@@ -1,0 +1,33 @@
+import type { Key } from './auth'
+import type { Caller } from './commit'
+import type { Db } from './store/db'
+
+/** True only in `npm start`'s build (`--define LOCAL_DEV:true`); every local bypass stands behind it. */
+declare global {
+  const LOCAL_DEV: boolean
+}
+
+/** What the platform hands the Worker: `wrangler.toml`, the secrets, and the local switches of `.dev.vars`. */
+export type Bindings = Cloudflare.Env & {
+  /** `1`: webhooks may point at http and loopback receivers. Local development only. */
+  ALLOW_LOCAL_WEBHOOKS?: string
+  /** `1`: requests need no signature. Local development only, never written by us. */
+  AUTH_DISABLED?: string
+}
+
+/** The Hono environment: bindings, and what every request carries from one middleware to the next. */
+export type Env = {
+  Bindings: Bindings
+  Variables: {
+    requestId: string
+    /** The request's time in milliseconds; the only clock that handlers and stores read. */
+    now: number
+    db: Db
+    /** The raw bytes of the request body, at most the route's limit. */
+    raw: Uint8Array<ArrayBuffer>
+    /** Who signed the request. */
+    key: Key
+    /** The same for whoever writes. */
+    caller: Caller
+  }
+}

@@ -1,0 +1,125 @@
+import { type SQL, sql } from 'drizzle-orm'
+
+/**
+ * The outbox: an event says what happened, once, in frozen bytes; a delivery is one event for one webhook. Both are written in
+ * the batch of the change. The queue only rings (`doorbell.ts`): it carries delivery ids, and the sweep finds what it loses.
+ */
+
+/** Event types, and the words by which a webhook's filter names the three that BadgeKit knew. */
+export const EVENT_WORDS = {
+  'badge.awarded': 'award',
+  'badge.revoked': 'revoke',
+  'application.reviewed': 'review',
+} as const
+
+export type EventType = keyof typeof EVENT_WORDS
+
+/** The id of an event that `op` records; `webhook-id` of all its attempts. Ids of one request stand together. */
+const eventId = (op: string, seq: SQL) => sql`'evt_' || ${op} || '_' || ${seq}`
+const eventsOf = (op: string) => [`evt_${op}_`, `evt_${op}_~`] as const
+
+/** The last number given in a system; new rows count on from it. */
+const lastSeq = (systemId: number) =>
+  sql`(select coalesce(max(seq), 0) from events where systemId = ${systemId})`
+
+export type NewEvent = {
+  systemId: number
+  type: EventType
+  /** What it is about: deliveries about one subject keep their order. */
+  subject: string
+  /** The contract's message (§6.2): its exact bytes. */
+  body: string
+  /** The `data` of the `events-1` envelope, a JSON object. */
+  data: string
+}
+
+/** Records one event whose bytes are known, if `done`. */
+export const recordEvent = (op: string, now: number, event: NewEvent, done: SQL): SQL => sql`
+  insert into events (id, systemId, seq, type, subject, body, data, createdAt)
+  select ${eventId(op, sql`n.seq`)}, ${event.systemId}, n.seq, ${event.type}, ${event.subject},
+    ${event.body}, ${event.data}, ${now}
+  from (select ${lastSeq(event.systemId)} + 1 as seq) n where ${done}`
+
+export type AwardedEvents = {
+  systemId: number
+  /** Which rows of `badgeInstances i` (of this op) were awarded. */
+  which: SQL
+  /** The absolute assertion URL of a row `i`, in SQL. */
+  assertionUrl: SQL
+  comment: string | null
+  /** `expires`, `issuedOn` and `claimCode` of the awards, as members of the contract's instance object. */
+  shared: { expires: string | null; issuedOn: string; claimCode: string | null }
+}
+
+/**
+ * Records a `badge.awarded` event for each award that this op made, set-based: one statement for one award or for
+ * thousands. The badge is the frozen version that the award stands on; the key order is contract §6.2's.
+ */
+export function recordAwards(op: string, now: number, awards: AwardedEvents): SQL {
+  const { systemId, which, assertionUrl, comment, shared } = awards
+  const { expires, issuedOn, claimCode } = shared
+  const middle = `,"expires":${JSON.stringify(expires)},"issuedOn":${JSON.stringify(issuedOn)},"claimCode":${JSON.stringify(claimCode)},"assertionUrl":`
+  const email = sql`',"email":' || json_quote(i.email)`
+  const url = sql`json_quote(${assertionUrl})`
+  return sql`
+    insert into events (id, systemId, seq, type, subject, body, data, versionId, createdAt)
+    select ${eventId(op, sql`i.seq`)}, ${systemId}, i.seq, 'badge.awarded', i.slug,
+      '{"action":"award","uid":' || json_quote(i.slug) || ',"badge":' || v.badge || ${email}
+        || ',"assertionUrl":' || ${url} || ',"issuedOn":' || (i.issuedOn / 1000)
+        || ',"comment":' || ${JSON.stringify(comment)} || '}',
+      '{"instance":{"slug":' || json_quote(i.slug) || ${email} || ${middle} || ${url} || '}}',
+      i.versionId, ${now}
+    from (
+      select i.*, ${lastSeq(systemId)} + row_number() over (order by i.id) as seq
+      from badgeInstances i where i.op = ${op} and ${which}
+    ) i join badgeVersions v on v.id = i.versionId`
+}
+
+/** Whether webhook `w` wants event `e`. */
+const wants = sql`
+  (w.format = 'events-1' or e.body is not null)
+  and (w.events is null or exists (select 1 from json_each(w.events) f where f.value = case e.type
+    when 'badge.awarded' then 'award' when 'badge.revoked' then 'revoke'
+    when 'application.reviewed' then 'review' else e.type end))`
+
+/** One delivery for each event that `op` recorded and each webhook that wants it. */
+export function fanOut(op: string, now: number): SQL {
+  const [from, to] = eventsOf(op)
+  return sql`
+    insert into deliveries (systemId, eventId, webhookId, subject, seq, nextAt, createdAt)
+    select e.systemId, e.id, w.id, e.subject, e.seq, ${now}, ${now}
+    from events e join webhooks w
+      on w.systemId = e.systemId and w.state = 'active' and w.deletedAt is null
+    where e.id between ${from} and ${to} and ${wants}
+    order by e.seq, w.id
+    on conflict (eventId, webhookId) do nothing`
+}
+
+/** The deliveries that `op` made, for the doorbell; the sweep finds the rest. */
+export function doorbells(op: string): SQL<{ id: number }> {
+  const [from, to] = eventsOf(op)
+  return sql`select id from deliveries where eventId between ${from} and ${to} order by id limit 1000`
+}
+
+/** The columns of an event (and of its badge version) that its messages are made of; none of them ever changes. */
+export type Frozen = {
+  eventId: string
+  type: string
+  seq: number
+  createdAt: number
+  body: string | null
+  data: string | null
+  badge: string | null
+}
+
+/** The exact bytes that a delivery sends, the same for each attempt: contract §6.2, or the `events-1` envelope. */
+export function messageOf(event: Frozen, format: 'badgekit-1' | 'events-1'): string {
+  return format === 'events-1' ? envelope(event) : (event.body ?? '')
+}
+
+function envelope({ eventId, type, createdAt, seq, data, badge }: Frozen): string {
+  const members = (data ?? '{}').slice(0, -1)
+  const whole = badge === null ? `${members}}` : `${members},"badge":${badge}}`
+  const timestamp = new Date(createdAt).toISOString()
+  return `{"id":"${eventId}","type":"${type}","timestamp":"${timestamp}","sequence":${seq},"data":${whole}}`
+}

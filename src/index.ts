@@ -1,0 +1,12 @@
+import { app } from './app'
+import { consume, sweep } from './deliver'
+import type { Doorbell } from './doorbell'
+import type { Bindings } from './env'
+
+export default {
+  fetch: app.fetch,
+  queue: consume,
+  async scheduled(controller, env) {
+    await sweep(env, controller.scheduledTime)
+  },
+} satisfies ExportedHandler<Bindings, Doorbell>

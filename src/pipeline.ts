@@ -1,0 +1,186 @@
+import type { Context, MiddlewareHandler } from 'hono'
+import { matchedRoutes } from 'hono/route'
+import type { Router } from 'hono/router'
+import { TrieRouter } from 'hono/router/trie-router'
+import { randomHex } from './crypto'
+import type { Bindings, Env } from './env'
+import { ApiError, badRequest, methodNotAllowed, noSuchPath, tooLarge, unavailable } from './errors'
+import { targetOf } from './paths'
+import { readRing } from './seal'
+import { openDb } from './store/db'
+
+/** The small steps that every request goes through, in the order of `app.ts`. */
+
+/** Names the request and writes its one log line at the end: the route's template, never the URL, which may hold an email. */
+export const logged: MiddlewareHandler<Env> = async (c, next) => {
+  const started = Date.now()
+  c.set('requestId', randomHex(12))
+  c.set('now', started)
+  await next()
+  c.header('X-Request-Id', c.var.requestId)
+  const { trips = 0, rowsRead = 0 } = c.var.db?.spent ?? {}
+  console.log(
+    JSON.stringify({
+      request: c.var.requestId,
+      route: templateOf(c),
+      status: c.res.status,
+      ms: Date.now() - started,
+      trips,
+      rowsRead,
+      key: c.var.key?.name,
+    }),
+  )
+}
+
+/** Method and path of the route that serves the request, its parameters by name: `GET /systems/:system`. */
+const templateOf = (c: Context<Env>) => {
+  const route = matchedRoutes(c).findLast(({ method }) => method !== 'ALL')
+  return route ? `${c.req.method} ${route.path}` : `${c.req.method} *`
+}
+
+/** Refuses to serve with settings that are missing, or that belong to local development alone. */
+export const configured: MiddlewareHandler<Env> = async (c, next) => {
+  const fault = await faultOf(c.env)
+  if (fault) {
+    console.error(JSON.stringify({ level: 'error', event: 'misconfigured', reason: fault.reason }))
+    throw fault.error
+  }
+  return next()
+}
+
+const checked = new WeakMap<Bindings, Promise<Fault | null>>()
+type Fault = { reason: string; error: ApiError }
+
+function faultOf(env: Bindings): Promise<Fault | null> {
+  const known = checked.get(env)
+  if (known) return known
+  const fault = findFault(env)
+  checked.set(env, fault)
+  return fault
+}
+
+async function findFault(env: Bindings): Promise<Fault | null> {
+  const opens = Boolean(env.AUTH_DISABLED || env.ALLOW_LOCAL_WEBHOOKS)
+  if (LOCAL_DEV ? false : opens) {
+    const reason = 'AUTH_DISABLED and ALLOW_LOCAL_WEBHOOKS are for local development only'
+    return { reason, error: new ApiError(500, 'InternalError', 'An internal error occured') }
+  }
+  const reason = await missingSetting(env)
+  return reason === null ? null : { reason, error: unavailable('The service is not set up') }
+}
+
+async function missingSetting(env: Bindings): Promise<string | null> {
+  if (!env.MASTER_SECRET) return 'MASTER_SECRET is not set'
+  if (!isOrigin(env.PUBLIC_ORIGIN ?? ''))
+    return 'PUBLIC_ORIGIN is not an origin such as https://badges.example.org'
+  if (!env.ENCRYPTION_KEYS) return 'ENCRYPTION_KEYS is not set'
+  return readRing(env.ENCRYPTION_KEYS).then(
+    () => null,
+    () => 'ENCRYPTION_KEYS is not a JSON object of base64 keys of 32 bytes',
+  )
+}
+
+const isOrigin = (text: string) => /^https?:/.test(text) && URL.parse(text)?.origin === text
+
+const METHODS = ['GET', 'POST', 'PUT', 'DELETE']
+
+/** Answers unknown paths with 404 and wrong methods with 405, before any signature is asked for (contract §2.7). */
+export function routable(routes: () => { method: string; path: string }[]): MiddlewareHandler<Env> {
+  let table: Router<true> | undefined
+  return async (c, next) => {
+    table ??= tableOf(routes())
+    const { method, path } = c.req
+    if (method === 'OPTIONS' && path.startsWith('/public/')) return next()
+    checkEncoding(path)
+    const known = table
+    const serves = (candidate: string) => known.match(candidate, path)[0].length > 0
+    if (serves(method === 'HEAD' ? 'GET' : method)) return next()
+    const allowed = METHODS.filter(serves)
+    if (allowed.length === 0) throw noSuchPath(targetOf(c.req.raw))
+    throw methodNotAllowed(method, allowed.join(', '))
+  }
+}
+
+function tableOf(routes: { method: string; path: string }[]): Router<true> {
+  const table = new TrieRouter<true>()
+  for (const { method, path } of routes) {
+    if (METHODS.includes(method)) table.add(method, path, true)
+  }
+  return table
+}
+
+function checkEncoding(path: string): void {
+  if (!path.includes('%')) return
+  try {
+    decodeURIComponent(path)
+  } catch {
+    throw badRequest('The path is not well encoded')
+  }
+}
+
+const BOOKMARK = /^[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}$/
+
+/** Opens the database: from the caller's bookmark, for private routes at the primary, for public ones anywhere. */
+export const database: MiddlewareHandler<Env> = async (c, next) => {
+  const bookmark = c.req.header('X-D1-Bookmark')
+  const isPublic = c.req.path.startsWith('/public/')
+  const anywhere = isPublic ? 'first-unconstrained' : 'first-primary'
+  c.set('db', openDb(c.env.DB, bookmark && BOOKMARK.test(bookmark) ? bookmark : anywhere))
+  return next()
+}
+
+const MIB = 1024 * 1024
+/** Routes whose bodies may carry an image. */
+const WITH_IMAGE = /\/(?:systems|issuers|programs|badges)(?:\/:\w+)?$/
+
+/** Reads the body's bytes, which the signature covers, up to the route's limit. */
+export const readBody: MiddlewareHandler<Env> = async (c, next) => {
+  const encoding = c.req.header('Content-Encoding')
+  if (encoding && encoding !== 'identity') {
+    throw new ApiError(415, 'UnsupportedMediaTypeError', encoding)
+  }
+  const limit = (WITH_IMAGE.test(templateOf(c)) ? 8 : 2) * MIB
+  if (Number(c.req.header('Content-Length') ?? 0) > limit) throw tooLarge(limit)
+  c.set('raw', await readUpTo(c.req.raw.body, limit))
+  return next()
+}
+
+async function readUpTo(
+  stream: ReadableStream<Uint8Array> | null,
+  limit: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of stream ?? []) {
+    size += chunk.length
+    if (size > limit) throw tooLarge(limit)
+    chunks.push(chunk)
+  }
+  const bytes = new Uint8Array(size)
+  let offset = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset)
+    offset += chunk.length
+  }
+  return bytes
+}
+
+/** Who asks, for what writes; private answers are kept by nobody. */
+export const callers: MiddlewareHandler<Env> = async (c, next) => {
+  const { db, now, key, requestId } = c.var
+  c.set('caller', {
+    db,
+    env: c.env,
+    now,
+    op: randomHex(12),
+    key,
+    action: templateOf(c),
+    requestId,
+    waitUntil: (work) => c.executionCtx.waitUntil(work),
+  })
+  await next()
+  c.header('Cache-Control', 'private, no-store')
+  c.header('Referrer-Policy', 'no-referrer')
+  const bookmark = db.bookmark()
+  if (bookmark) c.header('X-D1-Bookmark', bookmark)
+}

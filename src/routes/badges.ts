@@ -1,0 +1,200 @@
+import { Hono } from 'hono'
+import * as z from 'zod'
+import type { Env } from '../env'
+import { conflict, invalidParameter, notFound } from '../errors'
+import { changedImage, image, newImage, requiredImage, takeImage } from '../imageField'
+import { PageData, Paging, pageData, pageOf } from '../paging'
+import { inBadge, inContainer } from '../scope'
+import { about, body, query } from '../spec'
+import {
+  type BadgeInput,
+  countBadges,
+  createBadge,
+  deleteBadge,
+  listBadges,
+  updateBadge,
+} from '../store/badges'
+import { badgePath } from '../urls'
+import {
+  flag,
+  optionalFlag,
+  optionalInt,
+  optionalOneOf,
+  optionalText,
+  slug,
+  text,
+  url,
+} from '../values'
+import { Badge, viewBadge } from '../views/badges'
+import { slugsOf } from '../views/openbadges'
+
+/** A list given as one item, or as nothing, is a list all the same: forms cannot say it otherwise. */
+const listOf = <T extends z.ZodType>(item: T) =>
+  z.preprocess(
+    (given) =>
+      given === undefined || given === null || Array.isArray(given)
+        ? given
+        : given === ''
+          ? []
+          : [given],
+    z.array(item).nullish(),
+  )
+
+const Criterion = z.object({
+  id: optionalInt(),
+  description: text(1),
+  required: optionalFlag(),
+  note: optionalText(),
+})
+const Alignment = z.object({
+  id: optionalInt(),
+  name: text(1),
+  url: text(1),
+  description: optionalText(),
+})
+
+/** Blanks and repetitions are dropped; a tag may come as the object that answers hold. */
+const values = listOf(
+  z.preprocess(
+    (given) =>
+      typeof given === 'object' && given !== null && 'value' in given ? given.value : given,
+    text(0, 255),
+  ),
+).transform((given) => given && [...new Set(given.filter((value) => value.trim() !== ''))])
+
+const fields = {
+  slug: slug.nullish(),
+  name: text(1, 255),
+  strapline: optionalText(140),
+  earnerDescription: text(1),
+  consumerDescription: text(1),
+  issuerUrl: optionalText(255),
+  rubricUrl: optionalText(255),
+  criteriaUrl: url(),
+  timeValue: optionalInt(),
+  timeUnits: optionalOneOf(['minutes', 'hours', 'days', 'weeks']),
+  evidenceType: optionalOneOf(['URL', 'Text', 'Photo', 'Video', 'Sound']),
+  limit: optionalInt(),
+  unique: flag(),
+  type: optionalText(255),
+  archived: optionalFlag(),
+  criteria: listOf(Criterion),
+  alignments: listOf(Alignment),
+  categories: values,
+  tags: values,
+}
+const NewBadge = z.preprocess(takeImage, z.object({ ...fields, image: requiredImage }))
+const { slug: _fixed, ...changeable } = fields
+const BadgeChange = z.preprocess(
+  takeImage,
+  z.object({
+    ...changeable,
+    name: fields.name.optional(),
+    earnerDescription: fields.earnerDescription.optional(),
+    consumerDescription: fields.consumerDescription.optional(),
+    criteriaUrl: fields.criteriaUrl.optional(),
+    unique: fields.unique.optional(),
+    image,
+  }),
+)
+
+const Changed = z.object({ status: z.string(), badge: Badge })
+const Many = z.object({ badges: z.array(Badge), pageData: PageData.optional() })
+const Filter = Paging.extend({
+  archived: z
+    .string()
+    .optional()
+    .meta({ enum: ['true', 'false', 'any', '1', '0', ''] }),
+})
+
+const EVERYTHING = { limit: -1, offset: 0 }
+
+export const badges = new Hono<Env>()
+  .get('/badges', about('List badges', Many), inContainer, query(Filter), async (c) => {
+    const archived = archivedOf(c.req.query('archived'))
+    const page = pageOf(c)
+    const { container } = c.var.scope
+    const { rows } = await c.var.scope.with(
+      listBadges(container, archived, page ?? EVERYTHING),
+      ...(page ? [countBadges(container, archived)] : []),
+    )
+    const [list, totals] = rows
+    return c.json({
+      badges: list.map((row) => viewBadge(row, c.env.PUBLIC_ORIGIN)),
+      ...pageData(page, totals?.[0]),
+    })
+  })
+
+  .post(
+    '/badges',
+    about('Create a badge', Changed, { status: 201 }),
+    inContainer,
+    body(NewBadge),
+    async (c) => {
+      const { scope, caller } = c.var
+      const { image, ...input } = c.req.valid('json')
+      const { at } = await scope.with()
+      const picture = await newImage(image)
+      const row = await createBadge(caller, at, given(input), picture)
+      if (!row) {
+        await scope.with()
+        throw conflict('badge with that `slug` already exists', input)
+      }
+      c.header('Location', badgePath(scope.slugs, row.slug))
+      return c.json({ status: 'created', badge: viewBadge(row, c.env.PUBLIC_ORIGIN) }, 201)
+    },
+  )
+
+  .get('/badges/:badge', about('Show a badge', z.object({ badge: Badge })), inBadge, async (c) => {
+    const { badge } = await c.var.scope.with()
+    return c.json({ badge: viewBadge(badge, c.env.PUBLIC_ORIGIN) })
+  })
+
+  .put(
+    '/badges/:badge',
+    about('Change a badge', Changed),
+    inBadge,
+    body(BadgeChange),
+    async (c) => {
+      const { scope, caller } = c.var
+      const { image, ...input } = c.req.valid('json')
+      const { badge } = await scope.with()
+      const picture = await changedImage(image, c.env.PUBLIC_ORIGIN)
+      const result = await updateBadge(caller, badge, slugsOf(badge), given(input), picture)
+      if ('row' in result) {
+        return c.json({ status: 'updated', badge: viewBadge(result.row, c.env.PUBLIC_ORIGIN) })
+      }
+      if (result.refused === 'gone') throw notFound('badge', 'slug', c.req.param('badge'))
+      throw conflict(`Badge ${badge.slug} has been awarded more often than ${input.limit} times`)
+    },
+  )
+
+  .delete('/badges/:badge', about('Delete a badge', Changed), inBadge, async (c) => {
+    const { scope, caller } = c.var
+    const { badge } = await scope.with()
+    const view = viewBadge(badge, c.env.PUBLIC_ORIGIN)
+    if (!(await deleteBadge(caller, badge, slugsOf(badge)))) await scope.with()
+    return c.json({ status: 'deleted', badge: view })
+  })
+
+/** Null is what forms and clients send for a member that has a default: the default stands. */
+const given = ({
+  slug,
+  ...input
+}:
+  | Omit<z.infer<typeof NewBadge>, 'image'>
+  | (Omit<z.infer<typeof BadgeChange>, 'image'> & { slug?: string | null })): BadgeInput => ({
+  ...input,
+  slug: slug ?? undefined,
+})
+
+/** Which badges a list shows (contract §4.2): true for archived ones, null for both kinds. */
+export function archivedOf(filter: string | undefined): boolean | null {
+  if (filter === 'true' || filter === '1') return true
+  if (filter === undefined || filter === 'false' || filter === '0') return false
+  if (filter === 'any' || filter === '') return null
+  throw invalidParameter(
+    'archived',
+    "Invalid `archived` parameter. Expecting one of 'true', 'false' or 'any'.",
+  )
+}

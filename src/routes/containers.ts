@@ -1,0 +1,152 @@
+import { Hono } from 'hono'
+import * as z from 'zod'
+import type { Env } from '../env'
+import { conflict, notFound } from '../errors'
+import { changedImage, image, newImage, takeImage } from '../imageField'
+import { type Level, levels } from '../levels'
+import { PageData, Paging, pageData, pageOf } from '../paging'
+import { inContainer, type Scope } from '../scope'
+import { about, body, query } from '../spec'
+import {
+  type ContainerInput,
+  type ContainerRow,
+  countContainers,
+  createContainer,
+  deleteContainer,
+  findContainer,
+  listContainers,
+  type Place,
+  updateContainer,
+} from '../store/containers'
+import { optionalEmail, optionalText, slug, text, url } from '../values'
+import { containerSchemas, viewContainer } from '../views/containers'
+
+const fields = {
+  slug,
+  name: text(1, 255),
+  url: url(),
+  description: optionalText(),
+  email: optionalEmail(),
+}
+const NewContainer = z.preprocess(takeImage, z.object({ ...fields, image }))
+const ContainerChange = z.preprocess(
+  takeImage,
+  z.object({
+    ...fields,
+    slug: fields.slug.optional(),
+    name: fields.name.optional(),
+    url: fields.url.optional(),
+    image,
+  }),
+)
+
+/** The contract's five verbs of one level: `/systems`, `…/issuers` or `…/programs`. */
+function routesOf(level: Level) {
+  const { name, plural } = level
+  const list = level.path.slice(0, level.path.lastIndexOf('/'))
+  const one = level.path
+  const schema = containerSchemas[name]
+  const Changed = z.object({ status: z.string(), [name]: schema })
+  const taken = (input: ContainerInput) =>
+    conflict(`${name} with that \`slug\` already exists`, input)
+  const app = new Hono<Env>()
+
+  app.get(
+    list,
+    about(`List ${plural}`, z.object({ [plural]: z.array(schema), pageData: PageData.optional() })),
+    inContainer,
+    query(Paging),
+    async (c) => {
+      const page = pageOf(c)
+      const parent = parentOf(level, c.var.scope)
+      const systemId = level.parent ? c.var.scope.container.systemId : null
+      const { rows } = await c.var.scope.with(
+        listContainers(level, parent, page ?? EVERYTHING),
+        ...(page ? [countContainers(level, systemId, parent)] : []),
+      )
+      const [list, totals] = rows
+      const origin = c.env.PUBLIC_ORIGIN
+      return c.json({
+        [plural]: list.map((row) => viewContainer(name, row, origin)),
+        ...pageData(page, totals?.[0]),
+      })
+    },
+  )
+
+  app.post(
+    list,
+    about(`Create a ${name}`, Changed, { status: 201 }),
+    inContainer,
+    body(NewContainer),
+    async (c) => {
+      const { image, ...input } = c.req.valid('json')
+      const { at } = await c.var.scope.with()
+      const place = placeOf(level, at)
+      const picture = await newImage(image)
+      const row = await createContainer(c.var.caller, level, place, input, picture)
+      if (!row) {
+        await c.var.scope.with()
+        throw taken(input)
+      }
+      const view = viewContainer(name, row, c.env.PUBLIC_ORIGIN)
+      return c.json({ status: 'created', [name]: view }, 201)
+    },
+  )
+
+  app.get(one, about(`Show a ${name}`, z.object({ [name]: schema })), inContainer, async (c) => {
+    const row = await load(level, c.var.scope)
+    return c.json({ [name]: viewContainer(name, row, c.env.PUBLIC_ORIGIN) })
+  })
+
+  app.put(
+    one,
+    about(`Change a ${name}`, Changed),
+    inContainer,
+    body(ContainerChange),
+    async (c) => {
+      const { scope, caller } = c.var
+      const { image, ...input } = c.req.valid('json')
+      const row = await load(level, scope)
+      const picture = await changedImage(image, c.env.PUBLIC_ORIGIN)
+      const changed = await updateContainer(caller, level, row, scope.slugs, input, picture)
+      if (!changed) {
+        await scope.with()
+        throw taken(input)
+      }
+      const view = viewContainer(name, changed, c.env.PUBLIC_ORIGIN)
+      return c.json({ status: 'updated', [name]: view })
+    },
+  )
+
+  app.delete(one, about(`Delete a ${name}`, Changed), inContainer, async (c) => {
+    const { scope, caller } = c.var
+    const row = await load(level, scope)
+    if (!(await deleteContainer(caller, level, row, scope.slugs))) await scope.with()
+    return c.json({ status: 'deleted', [name]: viewContainer(name, row, c.env.PUBLIC_ORIGIN) })
+  })
+
+  return app
+}
+
+const EVERYTHING = { limit: -1, offset: 0 }
+
+/** The sub-select of what a level's rows hang from. */
+const parentOf = (level: Level, { container }: Scope<undefined>) =>
+  level.parent ? container[level.parent] : null
+
+/** The columns by which a new row of a level hangs from those above. */
+function placeOf(level: Level, { systemId, issuerId }: Place): Partial<Place> {
+  if (level.name === 'system') return {}
+  return level.name === 'issuer' ? { systemId } : { systemId, issuerId }
+}
+
+async function load(level: Level, scope: Scope<undefined>): Promise<ContainerRow> {
+  const { systemId, issuerId, programId } = scope.container
+  const { rows } = await scope.with(findContainer(level, programId ?? issuerId ?? systemId))
+  const row = rows[0][0]
+  if (!row) throw notFound(level.name, 'slug', scope.slugs[level.name] ?? '')
+  return row
+}
+
+export const containers = new Hono<Env>()
+for (const level of levels) containers.route('/', routesOf(level))

@@ -1,0 +1,298 @@
+import { type SQL, sql } from 'drizzle-orm'
+import { badges } from '../../drizzle/schema'
+import { type Caller, commit } from '../commit'
+import { randomHex } from '../crypto'
+import { badgePath, publicPath, type Slugs } from '../urls'
+import { type Container, containerJson, isLive, type Place } from './containers'
+import { bump, type CounterName, counterOf } from './counters'
+import { insertIf, type Statement, updateWhere, wrote } from './db'
+import { attachImage, imageOf, type NewImage } from './images'
+
+/** A badge with all that the contract shows of it; nested rows are JSON texts. */
+export type BadgeRow = typeof badges.$inferSelect & {
+  image: string | null
+  system: string
+  issuer: string | null
+  program: string | null
+  criteria: string
+  alignments: string
+  categories: string
+  tags: string
+}
+
+const list = (fields: string, table: string) =>
+  sql.raw(`(
+  select json_group_array(${fields.startsWith('json') ? `json(o)` : 'o'}) from (
+    select ${fields} as o from ${table} where badgeId = b.id order by id))`)
+
+/** The columns of `BadgeRow` for `badges b`. */
+export const badgeColumns = sql`
+  b.*, ${imageOf('b')} as image,
+  (select ${containerJson('x')} from systems x where x.id = b.systemId) as system,
+  (select ${containerJson('x')} from issuers x where x.id = b.issuerId) as issuer,
+  (select ${containerJson('x')} from programs x where x.id = b.programId) as program,
+  ${list(`json_object('id', id, 'description', description, 'required', required, 'note', note)`, 'criteria')} as criteria,
+  ${list(`json_object('id', id, 'name', name, 'url', url, 'description', description)`, 'alignments')} as alignments,
+  ${list('value', 'categories')} as categories,
+  ${list(`json_object('id', id, 'value', value)`, 'tags')} as tags`
+
+/** Rows of `badges b` that hang, at any depth, from a container. */
+export const within = ({ systemId, issuerId, programId }: Container): SQL => sql`
+  b.systemId = ${systemId} and b.deletedAt is null
+  ${issuerId ? sql`and b.issuerId = ${issuerId}` : sql``}
+  ${programId ? sql`and b.programId = ${programId}` : sql``}`
+
+/** A page of the badges in a container, in id order; `archived` null for both kinds. */
+export const listBadges = (
+  container: Container,
+  archived: boolean | null,
+  { limit, offset }: { limit: number; offset: number },
+): Statement<BadgeRow> => sql<BadgeRow>`
+  select ${badgeColumns} from badges b
+  where ${within(container)} ${isArchived(archived)} order by b.id limit ${limit} offset ${offset}`
+
+const isArchived = (archived: boolean | null) =>
+  archived === null ? sql`` : sql`and b.archived = ${archived ? 1 : 0}`
+
+/** How many badges a list shows in all. */
+export const countBadges = (container: Container, archived: boolean | null) => {
+  const { systemId, issuerId, programId } = container
+  if (archived !== null) {
+    return sql<{ total: number }>`
+      select count(*) as total from badges b where ${within(container)} ${isArchived(archived)}`
+  }
+  if (programId) return counterOf(systemId, 'program.badges', programId)
+  if (issuerId) return counterOf(systemId, 'issuer.badges', issuerId)
+  return counterOf(systemId, 'system.badges', systemId)
+}
+
+type Listed = { slug: string; system: string; issuer: string | null; program: string | null }
+
+const publicBadges = (archived: boolean | null) => sql`
+  from badges b join systems s on s.id = b.systemId and s.deletedAt is null
+  left join issuers i on i.id = b.issuerId left join programs p on p.id = b.programId
+  where b.deletedAt is null ${isArchived(archived)}`
+
+/** A page of the badges of all systems, by the slugs that address them. */
+export const listPublicBadges = (
+  archived: boolean | null,
+  { limit, offset }: { limit: number; offset: number },
+): Statement<Listed> => sql<Listed>`
+  select b.slug, s.slug as system, i.slug as issuer, p.slug as program ${publicBadges(archived)}
+  order by b.id limit ${limit} offset ${offset}`
+
+export const countPublicBadges = (archived: boolean | null): Statement<{ total: number }> =>
+  sql<{ total: number }>`select count(*) as total ${publicBadges(archived)}`
+
+const findByUid = (uid: string): Statement<BadgeRow> =>
+  sql<BadgeRow>`select ${badgeColumns} from badges b where b.uid = ${uid}`
+
+type Criterion = {
+  id?: number | null
+  description: string
+  required?: boolean | null
+  note?: string | null
+}
+type Alignment = { id?: number | null; name: string; url: string; description?: string | null }
+
+/** What a request may say of a badge. An absent member of a PUT leaves what stands; lists are replaced whole. */
+export type BadgeInput = Partial<{
+  slug: string
+  name: string
+  strapline: string | null
+  earnerDescription: string
+  consumerDescription: string
+  issuerUrl: string | null
+  rubricUrl: string | null
+  criteriaUrl: string
+  timeValue: number | null
+  timeUnits: string | null
+  evidenceType: string | null
+  limit: number | null
+  unique: boolean
+  type: string | null
+  archived: boolean | null
+  criteria: Criterion[] | null
+  alignments: Alignment[] | null
+  categories: string[] | null
+  tags: string[] | null
+}>
+
+const bit = (flag: boolean | null | undefined) => (flag == null ? undefined : flag ? 1 : 0)
+
+/** The columns that a request sets; its lists are rows of their own. */
+const columnsOf = ({
+  criteria: _c,
+  alignments: _a,
+  categories: _k,
+  tags: _t,
+  ...input
+}: BadgeInput) => ({
+  ...input,
+  unique: bit(input.unique),
+  archived: bit(input.archived),
+  type: input.type ?? undefined,
+})
+
+/** Makes a badge in a container. Gives no row when its slug is taken, or the container gone, by then. */
+export async function createBadge(
+  caller: Caller,
+  place: Place,
+  input: BadgeInput,
+  image: NewImage | null,
+) {
+  const { op, now } = caller
+  const uid = randomHex(16)
+  const which = sql`uid = ${uid}`
+  const done = wrote(badges, op, which)
+  const values = { ...columnsOf(input), slug: input.slug ?? randomHex(16) }
+  const [rows] = await commit(caller, {
+    change: [
+      insertIf(
+        badges,
+        { ...values, ...place, uid, op, createdAt: now, updatedAt: now },
+        isLive(place),
+        sql`on conflict (systemId, slug) where "deletedAt" is null do nothing`,
+      ),
+      ...attachImage(badges, which, op, now, image, place.systemId),
+      ...replaceLists(which, op, input),
+      ...countBadge(place, 1, done),
+    ],
+    done,
+    audit: { systemId: place.systemId, target: `badges/${uid}` },
+    read: [findByUid(uid)],
+  })
+  return rows[0]
+}
+
+/** Changes the given members of a badge. Gives why not when a condition no longer holds. */
+export async function updateBadge(
+  caller: Caller,
+  row: BadgeRow,
+  slugs: Slugs,
+  input: BadgeInput,
+  image: NewImage | null,
+): Promise<{ row: BadgeRow } | { refused: 'gone' | 'limit' }> {
+  const { op, now } = caller
+  const which = sql`id = ${row.id}`
+  const done = wrote(badges, op, which)
+  const { slug: _slug, ...values } = columnsOf(input)
+  const lowered = typeof input.limit === 'number' && input.limit > 0
+  const fits = lowered ? sql`and (awarded <= ${input.limit} or "limit" = ${input.limit})` : sql``
+  const [rows, state] = await commit(caller, {
+    change: [
+      updateWhere(
+        badges,
+        { ...values, op, updatedAt: now },
+        sql`${which} and deletedAt is null ${fits}`,
+      ),
+      ...attachImage(badges, which, op, now, image, row.systemId),
+      ...replaceLists(which, op, input),
+    ],
+    done,
+    audit: { systemId: row.systemId, target: `badges/${row.uid}` },
+    read: [
+      sql<BadgeRow>`${findByUid(row.uid)} and ${done}`,
+      sql<{ live: 0 | 1 }>`select deletedAt is null as live from badges where ${which}`,
+    ],
+    forget: publicPathsOf(slugs, row.slug),
+  })
+  return rows[0] ? { row: rows[0] } : { refused: state[0]?.live ? 'limit' : 'gone' }
+}
+
+/** Marks a badge as deleted, which frees its slug; its awards answer 410 from now on. */
+export async function deleteBadge(caller: Caller, row: BadgeRow, slugs: Slugs): Promise<boolean> {
+  const { op, now } = caller
+  const done = wrote(badges, op, sql`id = ${row.id} and deletedAt is not null`)
+  const [rows] = await commit(caller, {
+    change: [
+      updateWhere(
+        badges,
+        { deletedAt: now, op, updatedAt: now },
+        sql`id = ${row.id} and deletedAt is null`,
+      ),
+      ...countBadge(row, -1, done),
+    ],
+    done,
+    audit: { systemId: row.systemId, target: `badges/${row.uid}` },
+    read: [sql`select 1 where ${done}`],
+    forget: publicPathsOf(slugs, row.slug),
+  })
+  return rows.length > 0
+}
+
+/** A badge class is public under each of its ancestors. */
+const publicPathsOf = ({ system, issuer, program }: Slugs, badge: string) =>
+  [
+    { system },
+    ...(issuer ? [{ system, issuer }] : []),
+    ...(program ? [{ system, issuer, program }] : []),
+  ].map((slugs) => publicPath(badgePath(slugs, badge)))
+
+const countBadge = ({ systemId, issuerId, programId }: Place, by: 1 | -1, done: SQL) => {
+  const owners: [CounterName, number | null][] = [
+    ['system.badges', systemId],
+    ['issuer.badges', issuerId],
+    ['program.badges', programId],
+  ]
+  return owners.flatMap(([name, owner]) =>
+    owner === null ? [] : [bump(systemId, name, owner, by, done)],
+  )
+}
+
+// ── Lists ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Replaces the lists that the request gives, if `op` wrote the badge. Items that carry the id of one of this badge keep it. */
+function replaceLists(which: SQL, op: string, input: BadgeInput): SQL[] {
+  const badge = sql`(select id from badges where ${which} and op = ${op})`
+  const { criteria, alignments, categories, tags } = input
+  return [
+    ...(criteria
+      ? replaceItems('criteria', ['description', 'required', 'note'], badge, criteria.map(whole))
+      : []),
+    ...(alignments
+      ? replaceItems('alignments', ['name', 'url', 'description'], badge, alignments)
+      : []),
+    ...(categories ? replaceValues('categories', badge, categories) : []),
+    ...(tags ? replaceValues('tags', badge, tags) : []),
+  ]
+}
+
+const whole = ({ id, description, required, note }: Criterion) => ({
+  id,
+  description,
+  required: required ? 1 : 0,
+  note: note ?? '',
+})
+
+function replaceItems(table: string, columns: string[], badge: SQL, items: object[]): SQL[] {
+  const json = JSON.stringify(items)
+  const field = (column: string) => sql.raw(`json_extract(j.value, '$.${column}')`)
+  const sets = columns.map((column) => sql`${sql.identifier(column)} = ${field(column)}`)
+  const name = sql.identifier(table)
+  const given = sql`(select json_extract(j.value, '$.id') from json_each(${json}) j
+    where json_extract(j.value, '$.id') is not null)`
+  return [
+    sql`delete from ${name} where badgeId = ${badge} and id not in ${given}`,
+    sql`update ${name} set ${sql.join(sets, sql`, `)} from json_each(${json}) j
+      where badgeId = ${badge} and ${name}.id = ${field('id')}`,
+    sql`insert into ${name} (badgeId, ${sql.raw(columns.join(', '))})
+      select ${badge}, ${sql.join(columns.map(field), sql`, `)} from json_each(${json}) j
+      where ${badge} is not null
+        and not exists (select 1 from ${name} o where o.badgeId = ${badge} and o.id = ${field('id')})
+      order by j.key`,
+  ]
+}
+
+/** Values keep their rows as long as they stay. */
+function replaceValues(table: string, badge: SQL, values: string[]): SQL[] {
+  const json = JSON.stringify(values)
+  const name = sql.identifier(table)
+  return [
+    sql`delete from ${name} where badgeId = ${badge} and value not in (select value from json_each(${json}))`,
+    sql`insert into ${name} (badgeId, value) select ${badge}, j.value from json_each(${json}) j
+      where ${badge} is not null
+        and not exists (select 1 from ${name} o where o.badgeId = ${badge} and o.value = j.value)
+      order by j.key`,
+  ]
+}

@@ -1,0 +1,155 @@
+import { getTableColumns, getTableName, type SQL, sql } from 'drizzle-orm'
+import { SQLiteSyncDialect, type SQLiteTable } from 'drizzle-orm/sqlite-core'
+import { unavailable } from '../errors'
+
+/** A statement with its values, and the shape of a row that it gives. */
+export type Statement<Row = unknown> = SQL<Row>
+
+export type RowsOf<T extends readonly Statement[]> = {
+  [K in keyof T]: T[K] extends SQL<infer Row> ? Row[] : never
+}
+
+/** One request's (or duty's) way to the database. */
+export type Db = {
+  /** Runs the statements in one round trip and one transaction; asked again when D1 says the fault is passing. */
+  read<const T extends readonly Statement[]>(...statements: T): Promise<RowsOf<T>>
+  /** Runs the statements in one round trip and one transaction, once: all of them or none. */
+  batch<const T extends readonly Statement[]>(statements: T): Promise<RowsOf<T>>
+  /** Round trips and rows read so far, and whether all of it was asked of the primary. */
+  spent: { trips: number; rowsRead: number; atPrimary: boolean }
+  /** Where a later request must read from to see what this one saw: `X-D1-Bookmark`. */
+  bookmark(): string | null
+}
+
+/** Milliseconds after which a call is given up: a stall is an answer with `Retry-After`, never a hang. */
+const DEADLINE = { read: 5_000, batch: 10_000 }
+const READ_TRIES = 3
+
+const dialect = new SQLiteSyncDialect()
+
+/**
+ * Opens the database for one request. Every D1 call of the product goes through here.
+ *
+ * @param from a bookmark of an earlier request, `first-primary` or `first-unconstrained`
+ */
+export function openDb(database: D1Database, from: string): Db {
+  const session = database.withSession(from)
+  const spent = { trips: 0, rowsRead: 0, atPrimary: true }
+
+  async function call(statements: readonly Statement[], deadline: number): Promise<unknown[][]> {
+    const prepared = statements.map((statement) => {
+      const { sql: text, params } = dialect.sqlToQuery(statement)
+      return session.prepare(text).bind(...params)
+    })
+    spent.trips += 1
+    const results = await before(
+      deadline,
+      prepared.length === 1 && prepared[0]
+        ? prepared[0].all().then((one) => [one])
+        : session.batch(prepared),
+    )
+    for (const { meta } of results) {
+      spent.rowsRead += meta.rows_read
+      spent.atPrimary &&= meta.served_by_primary !== false
+    }
+    return results.map((result) => result.results)
+  }
+
+  return {
+    spent,
+    bookmark: () => session.getBookmark(),
+    async batch(statements) {
+      return (await call(statements, DEADLINE.batch)) as never
+    },
+    async read(...statements) {
+      if (statements.length === 0) return [] as never
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return (await call(statements, DEADLINE.read)) as never
+        } catch (error) {
+          if (attempt === READ_TRIES || !isPassing(error)) throw orUnavailable(error)
+          await pause(attempt)
+        }
+      }
+    },
+  }
+}
+
+/** Waits 50·2ⁿ ms at most, at random: so that many who failed together do not return together. */
+export const pause = (attempt: number) =>
+  new Promise((resolve) => setTimeout(resolve, Math.random() * 50 * 2 ** attempt))
+
+const LATE = 'The database did not answer in time'
+
+function before<T>(deadline: number, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | null = null
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(unavailable(LATE)), deadline)
+  })
+  return Promise.race([work, late]).finally(() => clearTimeout(timer))
+}
+
+/** The messages by which D1 tells what went wrong, as it has no codes. No other code reads an error's text. */
+const PASSING = [
+  'Network connection lost',
+  'storage caused object to be reset',
+  'reset because its code was updated',
+  'Cannot resolve D1 DB due to transient issue',
+]
+const OVERLOADED = ['D1 DB is overloaded', 'Too many requests queued', 'queued for too long']
+
+const says = (error: unknown, texts: readonly string[]): boolean =>
+  error instanceof Error &&
+  (texts.some((text) => error.message.includes(text)) || says(error.cause, texts))
+
+/** Whether the call may be repeated; it may have been carried out all the same. */
+export const isPassing = (error: unknown) => says(error, PASSING)
+
+/** Whether the batch was rolled back because `column` (`table.column`) would have held a value twice. */
+export const isUniqueViolation = (error: unknown, column: string) =>
+  says(error, [`UNIQUE constraint failed: ${column}`])
+
+/** What the caller is told of an error of D1's: 503 when it is about load or a passing fault. */
+export const orUnavailable = (error: unknown) =>
+  isPassing(error) || says(error, OVERLOADED) ? unavailable('The database is busy') : error
+
+// ── Building statements ─────────────────────────────────────────────────────────────────────────────────────────────
+
+type Values = Record<string, unknown>
+
+const columnsOf = (table: SQLiteTable, values: Values) => {
+  const known = getTableColumns(table)
+  return Object.keys(values).filter((name) => name in known && values[name] !== undefined)
+}
+
+const name = (column: string) => sql.identifier(column)
+const value = (given: unknown) =>
+  (given && typeof given === 'object' && 'getSQL' in given ? given : sql`${given}`) as SQL
+
+/**
+ * `INSERT … SELECT … WHERE condition`: the row is made only if the condition holds at that moment.
+ * Members of `values` that the table lacks are left out.
+ *
+ * @param suffix what follows: `on conflict (…) do nothing`
+ */
+export function insertIf(table: SQLiteTable, values: Values, condition: SQL, suffix = sql``): SQL {
+  const columns = columnsOf(table, values)
+  return sql`insert into ${name(getTableName(table))} (${sql.join(columns.map(name), sql`, `)})
+    select ${sql.join(
+      columns.map((column) => value(values[column])),
+      sql`, `,
+    )} where ${condition} ${suffix}`
+}
+
+/** `UPDATE … SET … WHERE`, counting the row's version up. Members that the table lacks are left out. */
+export function updateWhere(table: SQLiteTable, values: Values, condition: SQL): SQL {
+  const sets = columnsOf(table, values).map(
+    (column) => sql`${name(column)} = ${value(values[column])}`,
+  )
+  return sql`update ${name(getTableName(table))}
+    set ${sql.join([...sets, sql`version = version + 1`], sql`, `)} where ${condition}`
+}
+
+/** `EXISTS (…)` over the rows of a table that this request has itself written. */
+export const wrote = (table: SQLiteTable, op: string, which: SQL) =>
+  sql`exists (select 1 from ${name(getTableName(table))} where ${which} and op = ${op})`

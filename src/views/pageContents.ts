@@ -1,0 +1,88 @@
+import type { BadgeRow } from '../store/badges'
+import type { NestedContainer } from '../store/containers'
+import type { PublicRow } from '../store/instances'
+import { assertionPath, badgePath, containerPath, imageUrl, publicPath, type Slugs } from '../urls'
+import { issuersOf, slugsOf } from './openbadges'
+import type { AwardPage, BadgePage, IssuerPage } from './pages'
+
+/** From rows to what the pages for people say. */
+
+/** The address of a document's data: a browser that follows it is given JSON all the same. */
+const dataUrl = (url: string) => `${url}?as=json`
+
+function badgeOf(row: BadgeRow, origin: string): AwardPage['badge'] {
+  const criteria = JSON.parse(row.criteria) as { description: string; required: 0 | 1 }[]
+  return {
+    name: row.name,
+    strapline: row.strapline,
+    description: row.consumerDescription,
+    image: imageUrl(origin, row.image),
+    criteriaUrl: row.criteriaUrl,
+    criteria: criteria.map(({ description, required }) => ({
+      description,
+      required: required === 1,
+    })),
+    tags: (JSON.parse(row.tags) as { value: string }[]).map((tag) => tag.value),
+    alignments: JSON.parse(row.alignments),
+    url: origin + publicPath(badgePath(slugsOf(row), row.slug)),
+  }
+}
+
+/** Program, issuer and system, as far as the badge has them. */
+function issuersOfPage(row: BadgeRow, origin: string): AwardPage['issuers'] {
+  const slugs = slugsOf(row)
+  const paths = [
+    slugs.program && containerPath(slugs),
+    slugs.issuer && containerPath({ system: slugs.system, issuer: slugs.issuer }),
+    containerPath({ system: slugs.system }),
+  ].filter((path) => path != null)
+  return issuersOf(row).map(({ name, url, image }, i) => ({
+    name,
+    url,
+    pageUrl: origin + publicPath(paths[i] ?? ''),
+    image: imageUrl(origin, image),
+  }))
+}
+
+export function pageOfAward(row: PublicRow, origin: string, now: number): AwardPage {
+  const url = origin + assertionPath(row.awardSlug ?? '')
+  const evidence = row.evidence === null ? [] : JSON.parse(row.evidence)
+  return {
+    url,
+    status: row.expires !== null && row.expires <= now ? 'expired' : 'valid',
+    badge: badgeOf(row, origin),
+    issuers: issuersOfPage(row, origin),
+    issuedOn: row.issuedOn,
+    expires: row.expires,
+    evidence,
+    narrative: row.narrative,
+    jsonUrl: dataUrl(url),
+  }
+}
+
+export function pageOfBadge(row: BadgeRow, slugs: Slugs, origin: string): BadgePage {
+  const url = origin + publicPath(badgePath(slugs, row.slug))
+  return {
+    url,
+    badge: badgeOf(row, origin),
+    issuers: issuersOfPage(row, origin),
+    jsonUrl: dataUrl(url),
+    archived: row.archived === 1,
+  }
+}
+
+/** The page of the nearest of `chain`; what it lacks is its parent's, as in its document. */
+export function pageOfIssuer(chain: NestedContainer[], slugs: Slugs, origin: string): IssuerPage {
+  const first = (member: 'name' | 'url' | 'description' | 'email' | 'image') =>
+    chain.map((container) => container[member]).find((value) => value) ?? null
+  const url = origin + publicPath(containerPath(slugs))
+  return {
+    url,
+    name: first('name') ?? '',
+    website: first('url') ?? '',
+    description: first('description'),
+    email: first('email'),
+    image: imageUrl(origin, first('image')),
+    jsonUrl: dataUrl(url),
+  }
+}
