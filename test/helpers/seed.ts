@@ -1,0 +1,92 @@
+import { env } from 'cloudflare:workers'
+import { inject } from 'vitest'
+import { type Level, levels } from '../../src/levels'
+import { api } from './api'
+import type { Received } from './received'
+
+export { levels }
+
+/** A 1×1 PNG: a real one, with a valid checksum in each chunk. */
+export const PNG = Uint8Array.from(
+  atob(
+    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  ),
+  (char) => char.charCodeAt(0),
+)
+export const PNG_URI = `data:image/png;base64,${btoa(String.fromCharCode(...PNG))}`
+
+let count = 0
+/** A slug that no other test uses. */
+export const unique = (word: string) => `${word}-${++count}`
+
+export const container = (slug: string) => ({
+  slug,
+  name: `The ${slug}`,
+  url: `https://${slug}.example.org/`,
+})
+
+export const badge = (slug: string) => ({
+  slug,
+  name: `Badge ${slug}`,
+  earnerDescription: 'You can do it',
+  consumerDescription: 'They can do it',
+  criteriaUrl: 'https://example.org/criteria',
+  unique: 1,
+  image: 'https://example.org/badge.png',
+})
+
+/** Makes a system, issuer and program, and gives the path of the container of a level. */
+export async function seedContainer(level: Level): Promise<string> {
+  const [system, issuer, program] = [unique('system'), unique('issuer'), unique('program')]
+  const paths = {
+    system: `/systems/${system}`,
+    issuer: `/systems/${system}/issuers/${issuer}`,
+    program: `/systems/${system}/issuers/${issuer}/programs/${program}`,
+  }
+  await api.post('/systems', container(system))
+  await api.post(`${paths.system}/issuers`, container(issuer))
+  await api.post(`${paths.issuer}/programs`, container(program))
+  return paths[level.name]
+}
+
+/** The same with a badge in it; gives the badge's path and its system's. */
+export async function seedBadge(level: Level, more: object = {}) {
+  const path = await seedContainer(level)
+  const made = await api.post(`${path}/badges`, { ...badge(unique('badge')), ...more })
+  return {
+    container: path,
+    system: path.split('/').slice(0, 3).join('/'),
+    badge: made.body.badge,
+    path: `${path}/badges/${made.body.badge.slug}`,
+  }
+}
+
+/** Registers a receiver of the test's own, and gives how to look at it. */
+export async function seedWebhook(system: string, more: object = {}) {
+  const name = unique('receiver')
+  const receiver = inject('receiver')
+  const url = `${receiver}/to/${name}`
+  const made = await api.post(`${system}/webhooks`, { url, ...more })
+  return {
+    url,
+    secret: made.body.webhook.secret as string,
+    received: async () => (await (await fetch(`${receiver}/log/${name}`)).json()) as Received[],
+    answer: (status: number) =>
+      fetch(`${receiver}/answer/${name}`, { method: 'PUT', body: String(status) }),
+  }
+}
+
+/** What stands in the outbox: every event with how many deliveries it has. */
+export async function outbox(): Promise<{ type: string; subject: string; deliveries: number }[]> {
+  const { results } = await env.DB.prepare(
+    `select e.type, e.subject, (select count(*) from deliveries d where d.eventId = e.id) as deliveries
+     from events e order by e.systemId, e.seq`,
+  ).all<{ type: string; subject: string; deliveries: number }>()
+  return results
+}
+
+/** How many rows a table has. */
+export async function rows(table: string): Promise<number> {
+  const result = await env.DB.prepare(`select count(*) as n from ${table}`).first<{ n: number }>()
+  return result?.n ?? 0
+}

@@ -1,0 +1,64 @@
+import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
+import { defineConfig } from 'vitest/config'
+
+process.env.CLOUDFLARE_CF_FETCH_ENABLED = 'false'
+process.env.WRANGLER_SEND_METRICS = 'false'
+
+/** 32 zero bytes: the tests' own key, whatever `.dev.vars` holds. */
+const KEY = Buffer.alloc(32).toString('base64')
+
+/** Every variable that `.dev.vars` may hold, so that the suite runs alike with and without that file. */
+const bindings = {
+  MASTER_SECRET: 'shhh.secret',
+  ENCRYPTION_KEYS: JSON.stringify({ k1: KEY }),
+  PUBLIC_ORIGIN: 'https://badges.test.example',
+  ALLOW_LOCAL_WEBHOOKS: '1',
+  AUTH_DISABLED: '',
+}
+
+// The plugin looks here for what `wrangler.toml` requires.
+Object.assign(process.env, bindings)
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        define: { LOCAL_DEV: 'true' },
+        plugins: [
+          cloudflareTest(async () => ({
+            wrangler: { configPath: './wrangler.toml' },
+            miniflare: {
+              cf: false,
+              bindings: { ...bindings, TEST_MIGRATIONS: await readD1Migrations('./migrations') },
+              queueConsumers: {
+                'badgekit-deliveries': {
+                  maxBatchSize: 10,
+                  maxBatchTimeout: 0.05,
+                  maxRetries: 3,
+                  retryDelay: 0,
+                  deadLetterQueue: 'badgekit-deliveries-dead',
+                },
+              },
+            },
+          })),
+        ],
+        test: {
+          name: 'workerd',
+          isolate: false,
+          setupFiles: ['./test/setup.ts'],
+          globalSetup: ['./test/node/receiver.ts'],
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/node/**'],
+        },
+      },
+      {
+        test: {
+          name: 'node',
+          include: ['test/node/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+})
