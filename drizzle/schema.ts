@@ -313,6 +313,8 @@ export const applications = sqliteTable(
   (t) => [
     index('applications_systemId').on(t.systemId, t.badgeId, t.createdAt),
     index('applications_badgeId').on(t.badgeId, t.createdAt),
+    index('applications_open').on(t.badgeId, t.createdAt).where(sql`"processed" is null`),
+    index('applications_closed').on(t.badgeId, t.createdAt).where(sql`"processed" is not null`),
     index('applications_learner').on(t.systemId, t.learner),
   ],
 )

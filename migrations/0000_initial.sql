@@ -28,6 +28,8 @@ CREATE TABLE `applications` (
 CREATE UNIQUE INDEX `applications_slug_unique` ON `applications` (`slug`);--> statement-breakpoint
 CREATE INDEX `applications_systemId` ON `applications` (`systemId`,`badgeId`,`createdAt`);--> statement-breakpoint
 CREATE INDEX `applications_badgeId` ON `applications` (`badgeId`,`createdAt`);--> statement-breakpoint
+CREATE INDEX `applications_open` ON `applications` (`badgeId`,`createdAt`) WHERE "processed" is null;--> statement-breakpoint
+CREATE INDEX `applications_closed` ON `applications` (`badgeId`,`createdAt`) WHERE "processed" is not null;--> statement-breakpoint
 CREATE INDEX `applications_learner` ON `applications` (`systemId`,`learner`);--> statement-breakpoint
 CREATE TABLE `attempts` (
 	`deliveryId` integer NOT NULL,
