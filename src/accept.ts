@@ -4,8 +4,9 @@
  * @param header `Accept`, as sent
  */
 export function prefersHtml(header: string | undefined): boolean {
-  if (!header?.includes('text/html')) return false
-  return quality(header, 'text/html') > quality(header, 'application/json')
+  const accept = header?.toLowerCase()
+  if (!accept?.includes('text/html')) return false
+  return quality(accept, 'text/html') > quality(accept, 'application/json')
 }
 
 /** The weight that `Accept` gives a media type: the most specific range that covers it. */
@@ -13,7 +14,7 @@ function quality(header: string, type: string): number {
   const ranges = [type, `${type.slice(0, type.indexOf('/'))}/*`, '*/*']
   let best = { rank: ranges.length, q: 0 }
   for (const part of header.split(',')) {
-    const [range = '', ...params] = part.split(';').map((text) => text.trim().toLowerCase())
+    const [range = '', ...params] = part.split(';').map((text) => text.trim())
     const rank = ranges.indexOf(range)
     if (rank === -1 || rank >= best.rank) continue
     const weight = params.find((param) => param.startsWith('q='))?.slice(2)

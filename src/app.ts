@@ -4,16 +4,21 @@ import type { Env } from './env'
 import { onError } from './errors'
 import { levels } from './levels'
 import { routedPath } from './paths'
-import { callers, configured, database, logged, readBody, routable } from './pipeline'
+import { callers, configured, database, logged, readBody, routable, unkept } from './pipeline'
+import { applications } from './routes/applications'
 import { badges } from './routes/badges'
+import { codes } from './routes/codes'
 import { containers } from './routes/containers'
 import { instances } from './routes/instances'
 import { keys } from './routes/keys'
+import { milestones } from './routes/milestones'
 import { publicRoutes } from './routes/public'
+import { reviews } from './routes/reviews'
 import { webhooks } from './routes/webhooks'
 
 /** What hangs from a container: written once, mounted at the three levels. */
-const contained = new Hono<Env>().route('/', badges).route('/', instances)
+const contained = new Hono<Env>()
+for (const routes of [badges, codes, instances, applications, reviews]) contained.route('/', routes)
 
 const app = new Hono<Env>({ getPath: routedPath })
 
@@ -25,8 +30,9 @@ app.use(
 )
 app.route('/', publicRoutes)
 // ── Everything below needs a signature ──
-app.use(readBody, authenticate, callers)
+app.use(unkept, readBody, authenticate, callers)
 app.route('/', containers)
+app.route('/', milestones)
 app.route('/', webhooks)
 app.route('/', keys)
 for (const { path } of levels) app.route(path, contained)

@@ -40,6 +40,8 @@ export type Change<T extends readonly Statement[]> = {
   /** Statements that record what happened (`events.ts`); they too stand under `done`. */
   events?: readonly SQL[]
   audit: { systemId: number | SQL | null; target: string }
+  /** Statements that delete the rows which `change` has marked, once all else has looked at them. */
+  remove?: readonly SQL[]
   /** What is read back in the same transaction, for the answer. */
   read: T
   /** Paths of public documents that the change makes untrue. */
@@ -55,7 +57,7 @@ const TRIES = 3
  */
 export async function commit<const T extends readonly Statement[]>(
   caller: Caller,
-  { change, done, events = [], audit: trail, read, forget: paths = [] }: Change<T>,
+  { change, done, events = [], audit: trail, remove = [], read, forget: paths = [] }: Change<T>,
 ): Promise<RowsOf<T>> {
   const { op, now, key, action, requestId } = caller
   const rung = events.length > 0 ? [fanOut(op, now), doorbells(op)] : []
@@ -72,13 +74,17 @@ export async function commit<const T extends readonly Statement[]>(
     },
     done,
   )
-  const effects = [...change, ...events, ...rung, record]
+  const effects = [...change, ...events, ...rung, record, ...remove]
   const results = await once(caller.db, op, effects, read)
   await forget(caller.env, paths)
   const ids = rung.length > 0 ? results[change.length + events.length + 1] : []
   caller.waitUntil(ring(caller.env, (ids ?? []) as { id: number }[]))
   return results.slice(effects.length) as RowsOf<T>
 }
+
+/** One row when the request has changed something; to be read with the change. */
+export const committed = (op: string) =>
+  sql<{ done: 1 }>`select 1 as done from audit where op = ${op}`
 
 /** A repeated batch aborts here when the first one has been carried out after all: `audit.op` is unique. */
 const fence = (op: string) => sql`

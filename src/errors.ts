@@ -37,6 +37,9 @@ export const invalid = (...details: FieldError[]) =>
 export const invalidParameter = (parameter: string, message: string) =>
   new ApiError(400, 'InvalidParameter', message, { parameter })
 
+export const codeAlreadyUsed = (code: string) =>
+  new ApiError(400, 'CodeAlreadyUsed', `Claim code \`${code}\` has already been claimed`)
+
 export const forbidden = (message: string) => new ApiError(403, 'NotAuthorized', message)
 
 export const badRequest = (message: string) => new ApiError(400, 'BadRequestError', message)

@@ -42,8 +42,8 @@ export const recordEvent = (op: string, now: number, event: NewEvent, done: SQL)
 
 export type AwardedEvents = {
   systemId: number
-  /** Which rows of `badgeInstances i` (of this op) were awarded. */
-  which: SQL
+  /** The rows of `badgeInstances` that this op has made, in SQL. */
+  awards: SQL
   /** The absolute assertion URL of a row `i`, in SQL. */
   assertionUrl: SQL
   comment: string | null
@@ -56,7 +56,7 @@ export type AwardedEvents = {
  * thousands. The badge is the frozen version that the award stands on; the key order is contract §6.2's.
  */
 export function recordAwards(op: string, now: number, awards: AwardedEvents): SQL {
-  const { systemId, which, assertionUrl, comment, shared } = awards
+  const { systemId, assertionUrl, comment, shared } = awards
   const { expires, issuedOn, claimCode } = shared
   const middle = `,"expires":${JSON.stringify(expires)},"issuedOn":${JSON.stringify(issuedOn)},"claimCode":${JSON.stringify(claimCode)},"assertionUrl":`
   const email = sql`',"email":' || json_quote(i.email)`
@@ -71,8 +71,41 @@ export function recordAwards(op: string, now: number, awards: AwardedEvents): SQ
       i.versionId, ${now}
     from (
       select i.*, ${lastSeq(systemId)} + row_number() over (order by i.id) as seq
-      from badgeInstances i where i.op = ${op} and ${which}
+      from (${awards.awards}) i
     ) i join badgeVersions v on v.id = i.versionId`
+}
+
+export type ReviewedEvent = {
+  systemId: number
+  badgeId: number
+  subject: string
+  /** The application as the contract shows it, JSON. */
+  application: string
+  /** Which row of `reviews r` was written. */
+  review: SQL
+  /** The items of `reviews r` as JSON, in SQL. */
+  items: SQL
+}
+
+/**
+ * Records an `application.reviewed` event from the review as it now stands: contract §6.2. It is approved when each required
+ * criterion of the badge has a satisfied item (§5.5).
+ */
+export function recordReview(op: string, now: number, event: ReviewedEvent): SQL {
+  const { systemId, badgeId, subject, application, review, items } = event
+  const shown = sql`json_object('id', r.id, 'slug', r.slug, 'author', r.author, 'comment', r.comment,
+    'reviewItems', json(${items}))`
+  const approved = sql`case when exists (
+      select 1 from criteria c where c.badgeId = ${badgeId} and c.required = 1 and not exists (
+        select 1 from reviewItems t
+        where t.reviewId = r.id and t.criterionId = c.id and t.satisfied = 1))
+    then 'false' else 'true' end`
+  const members = sql`'"application":' || ${application} || ',"review":' || ${shown} || ',"approved":' || ${approved} || '}'`
+  return sql`
+    insert into events (id, systemId, seq, type, subject, body, data, createdAt)
+    select ${eventId(op, sql`n.seq`)}, ${systemId}, n.seq, 'application.reviewed', ${subject},
+      '{"action":"review",' || ${members}, '{' || ${members}, ${now}
+    from (select ${lastSeq(systemId)} + 1 as seq) n cross join reviews r where ${review}`
 }
 
 /** Whether webhook `w` wants event `e`. */

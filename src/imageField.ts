@@ -32,7 +32,7 @@ export const image = z
   .meta({ type: ['string', 'null'], description: 'A URL, a `data:` URI, or an uploaded file' })
   .transform((given, context): Given | undefined => {
     const refuse = (field: string, message: string) => {
-      context.issues.push({ code: 'custom', message, input: given, params: { field } })
+      context.issues.push({ code: 'custom', message, input: given, params: { field, given } })
       return z.NEVER
     }
     if (given === undefined || given === null || given === '') return undefined

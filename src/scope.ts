@@ -2,16 +2,21 @@ import { type SQL, sql } from 'drizzle-orm'
 import { createMiddleware } from 'hono/factory'
 import type { Env } from './env'
 import { notFound } from './errors'
+import { type ApplicationRow, findApplication } from './store/applications'
 import { type BadgeRow, badgeColumns, within } from './store/badges'
+import { type CodeRow, findCode } from './store/codes'
 import type { Container, Place } from './store/containers'
 import type { Db, RowsOf, Statement } from './store/db'
+import { findInstance, type InstanceRow } from './store/instances'
+import { findMilestone, type MilestoneRow } from './store/milestones'
+import { applicationIdOf, findReview, type ReviewRow } from './store/reviews'
 import type { Slugs } from './urls'
 
 /**
  * What the words of a URL mean, as a query: statements hang from its sub-selects, and the query that proves the words
  * travels with them, so that a read is one round trip. It sends nothing by itself.
  */
-export type Scope<Badge> = {
+export type Scope<Found = object> = {
   /** The container of the path, in SQL. */
   container: Container
   /** The id of the badge that the path names, in SQL. */
@@ -19,52 +24,132 @@ export type Scope<Badge> = {
   /** The containers of the path as the caller wrote them. */
   slugs: Slugs
   /**
-   * Runs the statements together with the proof. Throws 404 for the first word, from the left, that names nothing
-   * (contract §1.3).
+   * Runs the statements together with the proof, and gives what the words name beside the statements' rows. Throws 404 for
+   * the first word, from the left, that names nothing (contract §1.3).
    */
-  with<const T extends readonly Statement[]>(...statements: T): Promise<Proven<Badge, T>>
+  with<const T extends readonly Statement[]>(
+    ...statements: T
+  ): Promise<Found & { at: Place; rows: RowsOf<T> }>
 }
 
-type Proven<Badge, T extends readonly Statement[]> = { at: Place; badge: Badge; rows: RowsOf<T> }
-type Proof = { atSystem: number | null; atIssuer: number | null; atProgram: number | null }
-type Words = Partial<Slugs> & { badge?: string }
+/** A variable of the request: the scope of a path in which all of `Found` is named. */
+export type In<Found> = Env & { Variables: { scope: Scope<Found> } }
 
-export type InContainer = Env & { Variables: { scope: Scope<undefined> } }
-export type InBadge = Env & { Variables: { scope: Scope<BadgeRow> } }
+/** The last words of a path: what they name, and how the contract's 404 calls it. */
+type Thing = {
+  name: string
+  model: string
+  field: string
+  value: string
+  find: (scope: Pick<Scope, 'container' | 'badgeId'>, value: string) => Statement
+}
+
+type Params = Record<string, string>
+
+/** Makes the middleware that gives a route its scope; `things` are sought beyond the containers and the badge. */
+const scoped = <Found>(things: (params: Params) => Thing[] = () => []) =>
+  createMiddleware<In<Found>>(async (c, next) => {
+    const params = c.req.param() as Params
+    const scope = scopeOf(() => c.var.db, wordsOf(params), things(params))
+    // The things named here are those of `Found`: each `in…` below says both.
+    c.set('scope', scope as unknown as Scope<Found>)
+    await next()
+  })
 
 /** The request is about a system, issuer or program, or a list in it. */
-export const inContainer = createMiddleware<InContainer>(async (c, next) => {
-  c.set('scope', scopeOf(() => c.var.db, wordsOf(c.req.param())) as Scope<undefined>)
-  await next()
+export const inContainer = scoped<object>()
+/** The request is about a badge, or a list that hangs from it. */
+export const inBadge = scoped<{ badge: BadgeRow }>()
+export const inCode = scoped<{ badge: BadgeRow; code: CodeRow }>(({ code = '' }) => [
+  {
+    name: 'code',
+    model: 'claimCode',
+    field: 'code',
+    value: code,
+    find: ({ badgeId, container }, value) => findCode(badgeId, container.systemId, value),
+  },
+])
+export const inInstance = scoped<{ badge: BadgeRow; instance: InstanceRow }>(({ email = '' }) => [
+  {
+    name: 'instance',
+    model: 'badgeInstance',
+    field: 'email',
+    value: email,
+    find: ({ badgeId, container }, value) => findInstance(badgeId, container.systemId, value),
+  },
+])
+
+const application = ({ application = '' }: Params): Thing => ({
+  name: 'application',
+  model: 'application',
+  field: 'slug',
+  value: application,
+  find: ({ badgeId }, value) => findApplication(badgeId, value),
 })
 
-/** The request is about a badge, or what hangs from it. */
-export const inBadge = createMiddleware<InBadge>(async (c, next) => {
-  c.set('scope', scopeOf(() => c.var.db, wordsOf(c.req.param())) as Scope<BadgeRow>)
-  await next()
-})
+export const inApplication = scoped<{ badge: BadgeRow; application: ApplicationRow }>((params) => [
+  application(params),
+])
+export const inReview = scoped<{ badge: BadgeRow; application: ApplicationRow; review: ReviewRow }>(
+  (params) => [
+    application(params),
+    {
+      name: 'review',
+      model: 'review',
+      field: 'slug',
+      value: params.review ?? '',
+      find: ({ badgeId }, value) =>
+        findReview(applicationIdOf(badgeId, params.application ?? ''), value),
+    },
+  ],
+)
+export const inMilestone = scoped<{ milestone: MilestoneRow }>(({ milestone = '' }) => [
+  {
+    name: 'milestone',
+    model: 'milestone',
+    field: 'id',
+    value: milestone,
+    find: ({ container }, value) => findMilestone(container.systemId, value),
+  },
+])
 
-const wordsOf = ({ system, issuer, program, badge }: Record<string, string>): Words => ({
+type Words = Partial<Slugs> & { badge?: string }
+
+const wordsOf = ({ system, issuer, program, badge }: Params): Words => ({
   system,
   issuer,
   program,
   badge,
 })
 
-function scopeOf(db: () => Db, words: Words): Scope<BadgeRow | undefined> {
+/** The scope of a list that hangs from nothing. */
+export const everywhere = (db: Db): Pick<Scope, 'with'> => ({
+  with: async (...statements) => ({ at: NOWHERE, rows: await db.read(...statements) }) as never,
+})
+
+const NOWHERE: Place = { systemId: 0, issuerId: null, programId: null }
+
+function scopeOf(db: () => Db, words: Words, things: Thing[]): Scope {
+  const { system } = words
   const container = containerOf(words)
   const badgeId = sql`(select id from badges b where ${badgeIn(container, words.badge ?? '')})`
   const proof = proofOf(words)
+  const sought = things.map(({ find, value }) => find({ container, badgeId }, value))
   return {
     container,
     badgeId,
-    slugs: { ...words, system: words.system ?? '' },
+    slugs: { ...words, system: system ?? '' },
     async with(...statements) {
       // `/systems` names nothing yet.
-      if (words.system === undefined)
-        return { at: {}, rows: await db().read(...statements) } as never
-      const [[proven], ...rows] = await db().read(proof, ...statements)
-      return { ...check(words.system, words, proven), rows } as never
+      if (system === undefined) return everywhere(db()).with(...statements) as never
+      const [[proven], ...rows] = await db().read(proof, ...sought, ...statements)
+      const found = check(system, words, proven)
+      const named = rows.slice(0, things.length)
+      things.forEach(({ model, field, value }, i) => {
+        if (!named[i]?.[0]) throw notFound(model, field, value)
+      })
+      const all = Object.fromEntries(things.map(({ name }, i) => [name, named[i]?.[0]]))
+      return { ...found, ...all, rows: rows.slice(things.length) } as never
     },
   }
 }
@@ -84,6 +169,8 @@ function containerOf({ system = '', issuer, program }: Words): Container {
 
 const badgeIn = (container: Container, slug: string) =>
   sql`${within(container)} and b.slug = ${slug}`
+
+type Proof = { atSystem: number | null; atIssuer: number | null; atProgram: number | null }
 
 /** One row: the ids that the words name, null where they name nothing, and the badge in full. */
 function proofOf({

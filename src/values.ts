@@ -68,11 +68,14 @@ export function optionalInt() {
 }
 
 /** One of `list` by its string form, or null; an empty text is null. */
-export function optionalOneOf<const T extends string>(list: readonly T[]) {
+export function optionalOneOf<const T extends string>(
+  list: readonly T[],
+  message = 'Unexpected value or invalid argument',
+) {
   return optional({ enum: [...list] }, (given, refuse): T => {
     const form = stringForm(given)
     const found = list.find((word) => word === form)
-    return found ?? refuse('Unexpected value or invalid argument')
+    return found ?? refuse(message)
   })
 }
 
@@ -95,18 +98,28 @@ export function timestamp() {
   return optional({ type: ['integer', 'string'] }, readTimestamp)
 }
 
+/** A list, or null. One item, or none, is a list all the same: forms cannot say it otherwise. */
+export const itemsOf = <T extends z.ZodType>(item: T) =>
+  z.preprocess((given) => {
+    if (given === undefined || given === null || Array.isArray(given)) return given
+    return given === '' ? [] : [given]
+  }, z.array(item).nullish())
+
 /**
  * Turns a failed parse into BadgeKit's error details: the first problem of each field, in schema
  * order. `value` is what the caller gave at that place, or `''` when that is falsy; of an uploaded
  * file it is the name, so that an answer never carries the bytes back. An issue may name another
- * field than its own (`params.field`).
+ * field than its own (`params.field`) and the value that was given for it (`params.given`).
  */
 export function validationDetails(error: z.ZodError, input: unknown) {
   const details = new Map<string, { message: string; field: string; value: unknown }>()
   for (const issue of error.issues) {
     const field = (issue.code === 'custom' && issue.params?.field) || fieldName(issue.path)
     if (details.has(field)) continue
-    const given = issue.path.reduce<unknown>(member, input)
+    const given =
+      issue.code === 'custom' && issue.params && 'given' in issue.params
+        ? issue.params.given
+        : issue.path.reduce<unknown>(member, input)
     const missing = issue.code === 'invalid_type' && (given === undefined || given === null)
     const message = missing ? 'Required field' : issue.message
     const isFile = member(given, 'bytes') instanceof Uint8Array

@@ -3,17 +3,18 @@ import * as z from 'zod'
 import type { Env } from '../env'
 import { conflict, invalidParameter, notFound } from '../errors'
 import { changedImage, image, newImage, requiredImage, takeImage } from '../imageField'
-import { PageData, Paging, pageData, pageOf } from '../paging'
+import { ListQuery, listOf, sendList } from '../lists'
 import { inBadge, inContainer } from '../scope'
 import { about, body, query } from '../spec'
 import {
   type BadgeInput,
-  countBadges,
+  type BadgeRow,
   createBadge,
   deleteBadge,
   listBadges,
   updateBadge,
 } from '../store/badges'
+import { milestonesTo } from '../store/milestones'
 import { badgePath } from '../urls'
 import {
   flag,
@@ -26,10 +27,11 @@ import {
   url,
 } from '../values'
 import { Badge, viewBadge } from '../views/badges'
+import { viewMilestonesTo } from '../views/milestones'
 import { slugsOf } from '../views/openbadges'
 
 /** A list given as one item, or as nothing, is a list all the same: forms cannot say it otherwise. */
-const listOf = <T extends z.ZodType>(item: T) =>
+const itemsOf = <T extends z.ZodType>(item: T) =>
   z.preprocess(
     (given) =>
       given === undefined || given === null || Array.isArray(given)
@@ -54,7 +56,7 @@ const Alignment = z.object({
 })
 
 /** Blanks and repetitions are dropped; a tag may come as the object that answers hold. */
-const values = listOf(
+const values = itemsOf(
   z.preprocess(
     (given) =>
       typeof given === 'object' && given !== null && 'value' in given ? given.value : given,
@@ -78,8 +80,8 @@ const fields = {
   unique: flag(),
   type: optionalText(255),
   archived: optionalFlag(),
-  criteria: listOf(Criterion),
-  alignments: listOf(Alignment),
+  criteria: itemsOf(Criterion),
+  alignments: itemsOf(Alignment),
   categories: values,
   tags: values,
 }
@@ -99,30 +101,25 @@ const BadgeChange = z.preprocess(
 )
 
 const Changed = z.object({ status: z.string(), badge: Badge })
-const Many = z.object({ badges: z.array(Badge), pageData: PageData.optional() })
-const Filter = Paging.extend({
+const Many = listOf('badges', Badge)
+const Filter = ListQuery.extend({
   archived: z
     .string()
     .optional()
     .meta({ enum: ['true', 'false', 'any', '1', '0', ''] }),
 })
 
-const EVERYTHING = { limit: -1, offset: 0 }
-
 export const badges = new Hono<Env>()
   .get('/badges', about('List badges', Many), inContainer, query(Filter), async (c) => {
+    const { scope } = c.var
     const archived = archivedOf(c.req.query('archived'))
-    const page = pageOf(c)
-    const { container } = c.var.scope
-    const { rows } = await c.var.scope.with(
-      listBadges(container, archived, page ?? EVERYTHING),
-      ...(page ? [countBadges(container, archived)] : []),
+    const view = (row: BadgeRow) => viewBadge(row, c.env.PUBLIC_ORIGIN)
+    return sendList(
+      c,
+      scope,
+      () => ({ plural: 'badges', view }),
+      listBadges(scope.container, archived),
     )
-    const [list, totals] = rows
-    return c.json({
-      badges: list.map((row) => viewBadge(row, c.env.PUBLIC_ORIGIN)),
-      ...pageData(page, totals?.[0]),
-    })
   })
 
   .post(
@@ -146,8 +143,11 @@ export const badges = new Hono<Env>()
   )
 
   .get('/badges/:badge', about('Show a badge', z.object({ badge: Badge })), inBadge, async (c) => {
-    const { badge } = await c.var.scope.with()
-    return c.json({ badge: viewBadge(badge, c.env.PUBLIC_ORIGIN) })
+    const { scope } = c.var
+    const { badge, rows } = await scope.with(milestonesTo(scope.badgeId))
+    const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
+    const milestones = viewMilestonesTo(shown, rows[0], c.env.PUBLIC_ORIGIN)
+    return c.json({ badge: { ...shown, milestones } })
   })
 
   .put(

@@ -4,13 +4,12 @@ import type { Env } from '../env'
 import { conflict, notFound } from '../errors'
 import { changedImage, image, newImage, takeImage } from '../imageField'
 import { type Level, levels } from '../levels'
-import { PageData, Paging, pageData, pageOf } from '../paging'
+import { ListQuery, listOf, sendList } from '../lists'
 import { inContainer, type Scope } from '../scope'
 import { about, body, query } from '../spec'
 import {
   type ContainerInput,
   type ContainerRow,
-  countContainers,
   createContainer,
   deleteContainer,
   findContainer,
@@ -25,7 +24,7 @@ const fields = {
   slug,
   name: text(1, 255),
   url: url(),
-  description: optionalText(),
+  description: optionalText(255),
   email: optionalEmail(),
 }
 const NewContainer = z.preprocess(takeImage, z.object({ ...fields, image }))
@@ -53,23 +52,15 @@ function routesOf(level: Level) {
 
   app.get(
     list,
-    about(`List ${plural}`, z.object({ [plural]: z.array(schema), pageData: PageData.optional() })),
+    about(`List ${plural}`, listOf(plural, schema)),
     inContainer,
-    query(Paging),
+    query(ListQuery),
     async (c) => {
-      const page = pageOf(c)
-      const parent = parentOf(level, c.var.scope)
-      const systemId = level.parent ? c.var.scope.container.systemId : null
-      const { rows } = await c.var.scope.with(
-        listContainers(level, parent, page ?? EVERYTHING),
-        ...(page ? [countContainers(level, systemId, parent)] : []),
-      )
-      const [list, totals] = rows
-      const origin = c.env.PUBLIC_ORIGIN
-      return c.json({
-        [plural]: list.map((row) => viewContainer(name, row, origin)),
-        ...pageData(page, totals?.[0]),
-      })
+      const { scope } = c.var
+      const systemId = level.parent ? scope.container.systemId : null
+      const view = (row: ContainerRow) => viewContainer(name, row, c.env.PUBLIC_ORIGIN)
+      const parent = parentOf(level, scope)
+      return sendList(c, scope, () => ({ plural, view }), listContainers(level, systemId, parent))
     },
   )
 
@@ -128,10 +119,8 @@ function routesOf(level: Level) {
   return app
 }
 
-const EVERYTHING = { limit: -1, offset: 0 }
-
 /** The sub-select of what a level's rows hang from. */
-const parentOf = (level: Level, { container }: Scope<undefined>) =>
+const parentOf = (level: Level, { container }: Scope) =>
   level.parent ? container[level.parent] : null
 
 /** The columns by which a new row of a level hangs from those above. */
@@ -140,7 +129,7 @@ function placeOf(level: Level, { systemId, issuerId }: Place): Partial<Place> {
   return level.name === 'issuer' ? { systemId } : { systemId, issuerId }
 }
 
-async function load(level: Level, scope: Scope<undefined>): Promise<ContainerRow> {
+async function load(level: Level, scope: Scope): Promise<ContainerRow> {
   const { systemId, issuerId, programId } = scope.container
   const { rows } = await scope.with(findContainer(level, programId ?? issuerId ?? systemId))
   const row = rows[0][0]

@@ -1,24 +1,44 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Env } from '../env'
-import { conflict, invalid, notFound } from '../errors'
+import { ApiError, codeAlreadyUsed, conflict, invalid, notFound } from '../errors'
 import { readFields } from '../fields'
-import { inBadge, type Scope } from '../scope'
-import { about, body } from '../spec'
+import { ListQuery, listOf, sendList, sendListWithBadges } from '../lists'
+import { inBadge, inContainer, inInstance, type Scope } from '../scope'
+import { about, body, query } from '../spec'
 import type { BadgeRow } from '../store/badges'
-import { award, findInstance, type Refusal, revoke } from '../store/instances'
+import {
+  type Awardable,
+  award,
+  awardMany,
+  type InstanceRow,
+  listInstances,
+  listInstancesOf,
+  type Refusal,
+  revoke,
+} from '../store/instances'
+import { milestonesAbove } from '../store/milestones'
 import { assertionPath } from '../urls'
-import { email, optionalText, timestamp } from '../values'
+import { email, optionalFlag, optionalText, timestamp } from '../values'
 import { viewBadge } from '../views/badges'
 import { Instance, viewInstance } from '../views/instances'
 
+const shared = { issuedOn: timestamp(), expires: timestamp(), comment: optionalText() }
 const NewInstance = z.object({
   email: email(),
   slug: optionalText(255),
-  issuedOn: timestamp(),
-  expires: timestamp(),
-  comment: optionalText(),
+  claimCode: optionalText(255),
+  repeat: optionalFlag(),
+  ...shared,
 })
+
+const MAX_EMAILS = 10_000
+/** What is no list at all is told by the handler, in a form of its own (contract §4.4). */
+const NewInstances = z.object({
+  emails: z.unknown().meta({ type: 'array', items: { type: 'string', format: 'email' } }),
+  ...shared,
+})
+
 const One = z.object({ instance: Instance })
 const Changed = z.object({ status: z.string(), instance: Instance })
 
@@ -26,6 +46,25 @@ const Changed = z.object({ status: z.string(), instance: Instance })
 const MAX_REASON = 500
 
 export const instances = new Hono<Env>()
+  .get(
+    '/badges/:badge/instances',
+    about('List the awards of a badge', listOf('instances', Instance)),
+    inBadge,
+    query(ListQuery),
+    (c) => {
+      const { scope } = c.var
+      const origin = c.env.PUBLIC_ORIGIN
+      const answer = ({ badge }: { badge: BadgeRow }) => {
+        const shown = viewBadge(badge, origin)
+        return {
+          plural: 'instances',
+          view: (row: InstanceRow) => viewInstance(row, shown, origin),
+        }
+      }
+      return sendList(c, scope, answer, listInstances(scope.badgeId))
+    },
+  )
+
   .post(
     '/badges/:badge/instances',
     about('Award a badge', Changed, { status: 201 }),
@@ -34,54 +73,120 @@ export const instances = new Hono<Env>()
     async (c) => {
       const { scope, caller } = c.var
       const origin = c.env.PUBLIC_ORIGIN
-      const { slug, ...input } = c.req.valid('json')
-      const { badge } = await scope.with()
-      const result = await award(caller, badge, viewBadge(badge, origin), {
+      const input = c.req.valid('json')
+      const badge = await awardable(scope, origin)
+      const result = await award(caller, badge, {
         ...input,
-        slug: slug || null,
+        slug: input.slug || null,
+        claimCode: input.claimCode || null,
+        repeat: input.repeat ?? false,
       })
-      if ('refused' in result) throw refusal(result, input.email, badge.slug, origin)
+      if ('refused' in result) throw refusal(result, badge.row.slug, origin, input)
       c.header('Location', assertionPath(result.row.slug))
       return c.json({ status: 'created', instance: viewInstance(result.row, null, origin) }, 201)
     },
   )
 
-  .get('/badges/:badge/instances/:email', about('Show an award', One), inBadge, async (c) => {
-    const { badge, row } = await load(c.var.scope, c.req.param('email'))
+  .post(
+    '/badges/:badge/instances/bulk',
+    about('Award a badge to many', z.object({ status: z.string(), instances: z.array(Instance) }), {
+      status: 201,
+    }),
+    inBadge,
+    body(NewInstances),
+    async (c) => {
+      const { scope, caller } = c.var
+      const origin = c.env.PUBLIC_ORIGIN
+      const input = c.req.valid('json')
+      const badge = await awardable(scope, origin)
+      const emails = readEmails(input.emails)
+      const result = await awardMany(caller, badge, emails, input)
+      if ('refused' in result) throw refusal(result, badge.row.slug, origin)
+      const instances = result.rows.map((row) => viewInstance(row, null, origin))
+      return c.json({ status: 'created', instances }, 201)
+    },
+  )
+
+  .get('/badges/:badge/instances/:email', about('Show an award', One), inInstance, async (c) => {
+    const { badge, instance } = await c.var.scope.with()
     const origin = c.env.PUBLIC_ORIGIN
-    return c.json({ instance: viewInstance(row, viewBadge(badge, origin), origin) })
+    return c.json({ instance: viewInstance(instance, viewBadge(badge, origin), origin) })
   })
 
   .delete(
     '/badges/:badge/instances/:email',
     about('Revoke an award', Changed),
-    inBadge,
+    inInstance,
     async (c) => {
       const { scope, caller } = c.var
-      const reason = readReason(
-        c.req.query('reason') ?? (await bodyReason(c.req.header('Content-Type'), c.var.raw)),
-      )
-      const { badge, row } = await load(scope, c.req.param('email'))
+      const { badge, instance: row } = await scope.with()
+      const type = c.req.header('Content-Type')
+      const reason = readReason(c.req.query('reason') ?? (await bodyReason(type, c.var.raw)))
       const origin = c.env.PUBLIC_ORIGIN
       const shown = viewBadge(badge, origin)
       const instance = viewInstance(row, null, origin)
-      if (!(await revoke(caller, row, shown, instance, reason))) {
-        throw notFound('badgeInstance', 'email', c.req.param('email'))
-      }
+      if (!(await revoke(caller, row, shown, instance, reason))) await scope.with()
       return c.json({ status: 'deleted', instance: viewInstance(row, shown, origin) })
     },
   )
 
-async function load(scope: Scope<BadgeRow>, email: string) {
-  const { systemId } = scope.container
-  const { badge, rows } = await scope.with(findInstance(scope.badgeId, systemId, email))
-  const row = rows[0][0]
-  if (!row) throw notFound('badgeInstance', 'email', email)
-  return { badge, row }
+  .get(
+    '/instances/:email',
+    about("List an earner's awards", listOf('instances', Instance)),
+    inContainer,
+    query(ListQuery),
+    (c) => {
+      const { scope } = c.var
+      const origin = c.env.PUBLIC_ORIGIN
+      return sendListWithBadges<InstanceRow>(
+        c,
+        scope,
+        {
+          plural: 'instances',
+          view: (row, badge) => viewInstance(row, badge(row.badgeId) ?? null, origin),
+        },
+        listInstancesOf(scope.container, c.req.param('email')),
+      )
+    },
+  )
+
+/** The badge of the path with the milestones that an award of it may complete, in one look-up. */
+async function awardable(scope: Scope<{ badge: BadgeRow }>, origin: string): Promise<Awardable> {
+  const { badge, rows } = await scope.with(milestonesAbove(scope.badgeId))
+  const above = rows[0]
+    .filter(({ id }) => id !== badge.id)
+    .map((row) => ({ ...row, shown: viewBadge(row, origin) }))
+  return { row: badge, shown: viewBadge(badge, origin), above }
+}
+
+/** The addresses of a bulk award. Throws for what is no list, for too many, and for each that is no address. */
+function readEmails(given: unknown): string[] {
+  if (!Array.isArray(given)) {
+    throw new ApiError(400, 'InvalidParameter', 'Invalid value for "emails".  Expected array.', {
+      parameter: 'emails',
+    })
+  }
+  if (given.length > MAX_EMAILS) {
+    const message = `More than ${MAX_EMAILS} addresses`
+    throw invalid({ message, field: 'emails', value: given.length })
+  }
+  const schema = email()
+  const wrong = given.flatMap((value, i) => {
+    const { error } = schema.safeParse(value)
+    const message = error?.issues[0]?.message
+    return message === undefined ? [] : [{ message, field: `emails[${i}]`, value: value || '' }]
+  })
+  if (wrong.length > 0) throw invalid(...wrong)
+  return given.map(String)
 }
 
 /** What a refused award is answered with: contract §5.2. */
-function refusal(result: Refusal, email: string, badge: string, origin: string) {
+function refusal(
+  result: Refusal,
+  badge: string,
+  origin: string,
+  { email = '', claimCode }: { email?: string; claimCode?: string | null } = {},
+) {
   switch (result.refused) {
     case 'held':
       return conflict(`User ${email} has already been awarded badge ${badge}`, {
@@ -91,6 +196,10 @@ function refusal(result: Refusal, email: string, badge: string, origin: string) 
       return conflict('badgeInstance with that `slug` already exists')
     case 'full':
       return conflict(`Badge ${badge} has reached its limit of ${result.limit}`)
+    case 'code':
+      return codeAlreadyUsed(claimCode ?? '')
+    case 'no code':
+      return notFound('claimCode', 'code', claimCode ?? '')
     case 'gone':
       return notFound('badge', 'slug', badge)
   }

@@ -6,16 +6,17 @@ import { prefersHtml } from '../accept'
 import type { Env } from '../env'
 import { ApiError } from '../errors'
 import { levels } from '../levels'
-import { PageData, Paging, pageData, pageOf } from '../paging'
+import { ListQuery, listOf, sendList } from '../lists'
 import { cached } from '../publicCache'
-import { type InBadge, type InContainer, inBadge, inContainer } from '../scope'
+import { everywhere, type In, inBadge, inContainer } from '../scope'
 import { about, query } from '../spec'
-import { countPublicBadges, listPublicBadges } from '../store/badges'
+import { type BadgeRow, listPublicBadges } from '../store/badges'
 import { findChain } from '../store/containers'
 import { openDb } from '../store/db'
 import { findImage } from '../store/images'
 import { findPublicInstance } from '../store/instances'
-import { badgePath, publicPath } from '../urls'
+import { badgePath, publicPath, type Slugs } from '../urls'
+import { type ApiDescription, DOCS_POLICY, docsPage } from '../views/docsPage'
 import {
   issuersOf,
   viewAssertion,
@@ -85,6 +86,9 @@ const page = (c: Context<Env>, html: string, status: 200 | 404 | 410) =>
     'Referrer-Policy': 'no-referrer',
   })
 
+/** The documentation, made when it is first asked for: its source is a part of the build. */
+let docs: string | undefined
+
 /** What anyone may read; nothing here asks for a signature. */
 export const publicRoutes = new Hono<Env>()
   .use('/public/*', cors({ origin: '*', allowMethods: ['GET', 'HEAD'] }))
@@ -93,6 +97,14 @@ export const publicRoutes = new Hono<Env>()
   .get('/', about('Say which service answers', Status, OPEN), (c) => c.json(STATUS))
   .get('/healthcheck', about('Say that the service runs', Status, OPEN), (c) => c.json(STATUS))
   .get('/openapi.json', about('Describe this API', z.looseObject({}), OPEN), (c) => c.json(openapi))
+  .get('/docs', about('Show how to use this API', undefined, OPEN), (c) => {
+    docs ??= docsPage(openapi as unknown as ApiDescription)
+    return c.html(docs, 200, {
+      'Content-Security-Policy': DOCS_POLICY,
+      'X-Content-Type-Options': 'nosniff',
+      'Cache-Control': 'public, max-age=300',
+    })
+  })
 
   .get(
     '/public/assertions/:instance',
@@ -121,26 +133,14 @@ export const publicRoutes = new Hono<Env>()
 
   .get(
     '/public/badges',
-    about(
-      'List public badges',
-      z.object({
-        badgelist: z.array(z.object({ location: z.string() })),
-        pageData: PageData.optional(),
-      }),
-      OPEN,
-    ),
-    query(Paging.extend({ archived: z.string().optional() })),
+    about('List public badges', listOf('badgelist', z.object({ location: z.string() })), OPEN),
+    query(ListQuery.extend({ archived: z.string().optional() })),
     async (c) => {
-      const archived = archivedOf(c.req.query('archived'))
-      const page = pageOf(c)
-      const [rows, totals] = await c.var.db.read(
-        listPublicBadges(archived, page ?? { limit: -1, offset: 0 }),
-        ...(page ? [countPublicBadges(archived)] : []),
-      )
-      const badgelist = rows.map(({ slug, ...slugs }) => ({
+      const list = listPublicBadges(archivedOf(c.req.query('archived')))
+      const view = ({ slug, ...slugs }: Slugs & { slug: string }) => ({
         location: c.env.PUBLIC_ORIGIN + publicPath(badgePath(slugs, slug)),
-      }))
-      return c.json({ badgelist, ...pageData(page, totals?.[0]) })
+      })
+      return sendList(c, everywhere(c.var.db), () => ({ plural: 'badgelist', view }), list)
     },
   )
 
@@ -155,7 +155,7 @@ for (const { path } of levels) {
     `/public${path}/badges/:badge`,
     about('Show a badge class', Document, OPEN),
     inBadge,
-    document<InBadge, string>(async (c) => {
+    document<In<{ badge: BadgeRow }>, string>(async (c) => {
       const { badge } = await c.var.scope.with()
       const { slugs } = c.var.scope
       const origin = c.env.PUBLIC_ORIGIN
@@ -169,7 +169,7 @@ for (const { path } of levels) {
     `/public${path}`,
     about('Show an issuer', Document, OPEN),
     inContainer,
-    document<InContainer, string>(async (c) => {
+    document<In<object>, string>(async (c) => {
       const { scope } = c.var
       const { rows } = await scope.with(findChain(scope.container))
       const chain = rows[0][0] ? issuersOf(rows[0][0]) : []

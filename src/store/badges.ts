@@ -1,11 +1,11 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { badges } from '../../drizzle/schema'
-import { type Caller, commit } from '../commit'
+import { type Caller, commit, committed } from '../commit'
 import { randomHex } from '../crypto'
 import { badgePath, publicPath, type Slugs } from '../urls'
 import { type Container, containerJson, isLive, type Place } from './containers'
-import { bump, type CounterName, counterOf } from './counters'
-import { insertIf, type Statement, updateWhere, wrote } from './db'
+import { bump, bumpContainers, containerTotal, countOf } from './counters'
+import { insertIf, type List, type Statement, updateWhere, wrote } from './db'
 import { attachImage, imageOf, type NewImage } from './images'
 
 /** A badge with all that the contract shows of it; nested rows are JSON texts. */
@@ -42,47 +42,55 @@ export const within = ({ systemId, issuerId, programId }: Container): SQL => sql
   ${issuerId ? sql`and b.issuerId = ${issuerId}` : sql``}
   ${programId ? sql`and b.programId = ${programId}` : sql``}`
 
-/** A page of the badges in a container, in id order; `archived` null for both kinds. */
-export const listBadges = (
-  container: Container,
-  archived: boolean | null,
-  { limit, offset }: { limit: number; offset: number },
-): Statement<BadgeRow> => sql<BadgeRow>`
-  select ${badgeColumns} from badges b
-  where ${within(container)} ${isArchived(archived)} order by b.id limit ${limit} offset ${offset}`
+/** The badges in a container, in id order; `archived` null for both kinds. */
+export const listBadges = (container: Container, archived: boolean | null): List<BadgeRow> => ({
+  rows: ({ after, limit, offset }) => sql<BadgeRow>`
+    select ${badgeColumns} from badges b
+    where ${within(container)} ${isArchived(archived)} ${after ? sql`and b.id > ${after[0]}` : sql``}
+    order by b.id limit ${limit} offset ${offset}`,
+  keyOf: ({ id }) => [id],
+  total: countBadges(container, archived),
+})
+
+/** The badges that the rows of a query belong to (`badgeId`). */
+export const badgesOf = (rows: Statement): Statement<BadgeRow> => sql<BadgeRow>`
+  select ${badgeColumns} from badges b where b.id in (select badgeId from (${rows}))`
 
 const isArchived = (archived: boolean | null) =>
   archived === null ? sql`` : sql`and b.archived = ${archived ? 1 : 0}`
 
 /** How many badges a list shows in all. */
-export const countBadges = (container: Container, archived: boolean | null) => {
-  const { systemId, issuerId, programId } = container
-  if (archived !== null) {
-    return sql<{ total: number }>`
-      select count(*) as total from badges b where ${within(container)} ${isArchived(archived)}`
-  }
-  if (programId) return counterOf(systemId, 'program.badges', programId)
-  if (issuerId) return counterOf(systemId, 'issuer.badges', issuerId)
-  return counterOf(systemId, 'system.badges', systemId)
-}
+const countBadges = (
+  container: Container,
+  archived: boolean | null,
+): Statement<{ total: number }> =>
+  archived === null
+    ? containerTotal(container, 'badges')
+    : sql<{ total: number }>`
+        select count(*) as total from badges b where ${within(container)} ${isArchived(archived)}`
 
-type Listed = { slug: string; system: string; issuer: string | null; program: string | null }
+type Listed = {
+  id: number
+  slug: string
+  system: string
+  issuer: string | null
+  program: string | null
+}
 
 const publicBadges = (archived: boolean | null) => sql`
   from badges b join systems s on s.id = b.systemId and s.deletedAt is null
   left join issuers i on i.id = b.issuerId left join programs p on p.id = b.programId
   where b.deletedAt is null ${isArchived(archived)}`
 
-/** A page of the badges of all systems, by the slugs that address them. */
-export const listPublicBadges = (
-  archived: boolean | null,
-  { limit, offset }: { limit: number; offset: number },
-): Statement<Listed> => sql<Listed>`
-  select b.slug, s.slug as system, i.slug as issuer, p.slug as program ${publicBadges(archived)}
-  order by b.id limit ${limit} offset ${offset}`
-
-export const countPublicBadges = (archived: boolean | null): Statement<{ total: number }> =>
-  sql<{ total: number }>`select count(*) as total ${publicBadges(archived)}`
+/** The badges of all systems, by the slugs that address them. */
+export const listPublicBadges = (archived: boolean | null): List<Listed> => ({
+  rows: ({ after, limit, offset }) => sql<Listed>`
+    select b.id, b.slug, s.slug as system, i.slug as issuer, p.slug as program
+    ${publicBadges(archived)} ${after ? sql`and b.id > ${after[0]}` : sql``}
+    order by b.id limit ${limit} offset ${offset}`,
+  keyOf: ({ id }) => [id],
+  total: sql<{ total: number }>`select count(*) as total ${publicBadges(archived)}`,
+})
 
 const findByUid = (uid: string): Statement<BadgeRow> =>
   sql<BadgeRow>`select ${badgeColumns} from badges b where b.uid = ${uid}`
@@ -156,7 +164,7 @@ export async function createBadge(
       ),
       ...attachImage(badges, which, op, now, image, place.systemId),
       ...replaceLists(which, op, input),
-      ...countBadge(place, 1, done),
+      ...bumpContainers(place, 'badges', 1, done),
     ],
     done,
     audit: { systemId: place.systemId, target: `badges/${uid}` },
@@ -200,22 +208,33 @@ export async function updateBadge(
   return rows[0] ? { row: rows[0] } : { refused: state[0]?.live ? 'limit' : 'gone' }
 }
 
-/** Marks a badge as deleted, which frees its slug; its awards answer 410 from now on. */
+/**
+ * Marks a badge as deleted, which frees its slug; its awards answer 410 from now on. Milestones to it go at once, and it leaves
+ * those that it supports; what else hangs from it is purged later.
+ */
 export async function deleteBadge(caller: Caller, row: BadgeRow, slugs: Slugs): Promise<boolean> {
   const { op, now } = caller
-  const done = wrote(badges, op, sql`id = ${row.id} and deletedAt is not null`)
+  const { id, systemId } = row
+  const done = wrote(badges, op, sql`id = ${id} and deletedAt is not null`)
+  const leading = sql`select id from milestones where primaryBadgeId = ${id}`
   const [rows] = await commit(caller, {
     change: [
       updateWhere(
         badges,
         { deletedAt: now, op, updatedAt: now },
-        sql`id = ${row.id} and deletedAt is null`,
+        sql`id = ${id} and deletedAt is null`,
       ),
-      ...countBadge(row, -1, done),
+      ...bumpContainers(row, 'badges', -1, done),
+      ...bumpContainers(row, 'applications', sql`-${countOf(systemId, 'applications', id)}`, done),
+      bump(systemId, 'milestones', systemId, sql`-(select count(*) from (${leading}))`, done),
     ],
     done,
-    audit: { systemId: row.systemId, target: `badges/${row.uid}` },
-    read: [sql`select 1 where ${done}`],
+    audit: { systemId, target: `badges/${row.uid}` },
+    remove: [
+      sql`delete from milestoneBadges where (badgeId = ${id} or milestoneId in (${leading})) and ${done}`,
+      sql`delete from milestones where primaryBadgeId = ${id} and ${done}`,
+    ],
+    read: [committed(op)],
     forget: publicPathsOf(slugs, row.slug),
   })
   return rows.length > 0
@@ -228,17 +247,6 @@ const publicPathsOf = ({ system, issuer, program }: Slugs, badge: string) =>
     ...(issuer ? [{ system, issuer }] : []),
     ...(program ? [{ system, issuer, program }] : []),
   ].map((slugs) => publicPath(badgePath(slugs, badge)))
-
-const countBadge = ({ systemId, issuerId, programId }: Place, by: 1 | -1, done: SQL) => {
-  const owners: [CounterName, number | null][] = [
-    ['system.badges', systemId],
-    ['issuer.badges', issuerId],
-    ['program.badges', programId],
-  ]
-  return owners.flatMap(([name, owner]) =>
-    owner === null ? [] : [bump(systemId, name, owner, by, done)],
-  )
-}
 
 // ── Lists ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 

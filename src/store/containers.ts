@@ -1,11 +1,11 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { badges, programs, type systems } from '../../drizzle/schema'
-import { type Caller, commit } from '../commit'
+import { type Caller, commit, committed } from '../commit'
 import { randomHex } from '../crypto'
 import type { Level } from '../levels'
 import { containerPath, publicPath, type Slugs } from '../urls'
 import { bump, counterOf } from './counters'
-import { insertIf, type Statement, updateWhere, wrote } from './db'
+import { insertIf, type List, type Statement, updateWhere, wrote } from './db'
 import { attachImage, imageOf, type NewImage } from './images'
 
 /** A row of any level with its image and, as JSON, what the contract nests in it. */
@@ -77,17 +77,18 @@ const below = (level: Level, parentId: SQL | null) =>
     ? sql`x.${sql.identifier(level.parent)} = ${parentId} and x.deletedAt is null`
     : sql`x.deletedAt is null`
 
-/** A page of the containers below a parent, in id order. */
+/** The containers below a parent, in id order; all systems when there is none. */
 export const listContainers = (
   level: Level,
+  systemId: SQL | null,
   parentId: SQL | null,
-  { limit, offset }: { limit: number; offset: number },
-): Statement<ContainerRow> => sql<ContainerRow>`
-  ${selectContainers(level)} where ${below(level, parentId)} order by x.id limit ${limit} offset ${offset}`
-
-/** How many containers stand below a parent. */
-export const countContainers = (level: Level, systemId: SQL | null, parentId: SQL | null) =>
-  counterOf(systemId ?? sql`0`, level.plural, parentId ?? sql`0`)
+): List<ContainerRow> => ({
+  rows: ({ after, limit, offset }) => sql<ContainerRow>`
+    ${selectContainers(level)} where ${below(level, parentId)} ${after ? sql`and x.id > ${after[0]}` : sql``}
+    order by x.id limit ${limit} offset ${offset}`,
+  keyOf: ({ id }) => [id],
+  total: counterOf(systemId ?? sql`0`, level.plural, parentId ?? sql`0`),
+})
 
 export type ContainerInput = {
   slug?: string
@@ -155,7 +156,7 @@ export async function updateContainer(
   const which = sql`id = ${row.id}`
   const done = wrote(level.table, op, which)
   const systemId = row.systemId ?? row.id
-  const [, rows] = await commit(caller, {
+  const [rows] = await commit(caller, {
     change: [
       updateWhere(
         level.table,
@@ -166,10 +167,7 @@ export async function updateContainer(
     ],
     done,
     audit: { systemId, target: `${level.plural}/${row.uid}` },
-    read: [
-      sql`select 1 where ${done}`,
-      sql<ContainerRow>`${findByUid(level, row.uid)} and ${done}`,
-    ],
+    read: [sql<ContainerRow>`${findByUid(level, row.uid)} and ${done}`],
     forget: [publicPath(containerPath(slugs))],
   })
   return rows[0]
@@ -225,7 +223,7 @@ export async function deleteContainer(
     ],
     done,
     audit: { systemId, target: `${level.plural}/${row.uid}` },
-    read: [sql<{ done: 1 }>`select 1 as done where ${done}`],
+    read: [committed(op)],
     forget: [publicPath(containerPath(slugs))],
   })
   return rows.length > 0

@@ -9,6 +9,17 @@ export type RowsOf<T extends readonly Statement[]> = {
   [K in keyof T]: T[K] extends SQL<infer Row> ? Row[] : never
 }
 
+/** The values by which a list is ordered, of one row. */
+export type SortKey = readonly number[]
+/** A stretch of a list: rows after a key, or after so many rows. */
+export type Stretch = { after: SortKey | null; limit: number; offset: number }
+
+export type List<Row> = {
+  rows(stretch: Stretch): Statement<Row>
+  keyOf(row: Row): SortKey
+  total: Statement<{ total: number }>
+}
+
 /** One request's (or duty's) way to the database. */
 export type Db = {
   /** Runs the statements in one round trip and one transaction; asked again when D1 says the fault is passing. */

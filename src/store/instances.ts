@@ -1,107 +1,146 @@
 import { type SQL, sql } from 'drizzle-orm'
-import { badgeInstances, badgeVersions } from '../../drizzle/schema'
-import { type Caller, commit } from '../commit'
-import { randomHex, sha256 } from '../crypto'
-import { recordAwards, recordEvent } from '../events'
+import { badgeInstances, claimCodes } from '../../drizzle/schema'
+import { type Caller, commit, committed } from '../commit'
+import { recordEvent } from '../events'
 import { assertionPath } from '../urls'
 import type { Badge } from '../views/badges'
-import { type BadgeRow, badgeColumns } from './badges'
-import type { NestedContainer } from './containers'
-import { insertIf, type Statement, updateWhere, wrote } from './db'
+import { type Awards, awardStatements, held, made } from './awards'
+import { type BadgeRow, badgeColumns, within } from './badges'
+import type { Container } from './containers'
+import { type List, type Statement, updateWhere, wrote } from './db'
+import { type MilestoneAbove, milestoneStatements } from './milestones'
+import { freeze } from './versions'
 
 export type InstanceRow = typeof badgeInstances.$inferSelect
 
 /** What a request may say of an award. Times are milliseconds. */
 export type AwardInput = {
-  email: string
-  slug?: string | null
   issuedOn?: number | null
   expires?: number | null
   comment?: string | null
 }
+export type SingleAward = AwardInput & {
+  email: string
+  slug: string | null
+  claimCode: string | null
+  /** Whether an earner who holds the badge may get it again; only where the badge is not `unique`. */
+  repeat: boolean
+}
 
-/** Why an award was not made. */
+/** Why nothing was awarded. */
 export type Refusal =
   | { refused: 'held'; slug: string }
   | { refused: 'slug' }
   | { refused: 'full'; limit: number }
+  | { refused: 'code' }
+  | { refused: 'no code' }
   | { refused: 'gone' }
 
+/** A badge as an award needs it: its row, how the contract shows it, and the milestones that it may complete. */
+export type Awardable = { row: BadgeRow; shown: Badge; above: MilestoneAbove[] }
+
 /**
- * Awards a badge: the award, the frozen version of the badge that it stands on, the badge's count and the event, together
- * or not at all. Whether the earner holds it already and whether a place is left is decided in the INSERT.
- *
- * @param shown the badge as the contract shows it, which the award freezes
+ * Awards a badge: the award, the frozen version of the badge that it stands on, the badge's count, the claim code, the
+ * milestones that it completes and all their events, together or not at all. Whether the earner holds it already,
+ * whether a place is left and whether the code is good is decided in the INSERT.
  */
 export async function award(
   caller: Caller,
-  badge: BadgeRow,
-  shown: Badge,
-  input: AwardInput,
+  badge: Awardable,
+  input: SingleAward,
 ): Promise<{ row: InstanceRow } | Refusal> {
-  const { op, now, env } = caller
-  const slug = input.slug ?? randomHex(20)
-  const issuedOn = input.issuedOn ?? now
-  const expires = input.expires ?? null
-  const which = sql`slug = ${slug}`
-  const done = wrote(badgeInstances, op, which)
-  const version = await freeze(badge, shown)
-  const [made, state] = await commit(caller, {
-    change: [
-      keepVersion(version, now),
-      insertIf(
-        badgeInstances,
-        {
-          slug,
-          systemId: badge.systemId,
-          badgeId: badge.id,
-          versionId: versionId(version),
-          email: input.email,
-          issuedOn,
-          expires,
-          salt: randomHex(16),
-          op,
-          createdAt: now,
-          updatedAt: now,
-        },
-        sql`${hasPlace(badge.id)} and not exists (${held(badge.id, input.email)})`,
-        sql`on conflict (slug) do nothing`,
-      ),
-      sql`update badges set awarded = awarded + 1 where id = ${badge.id} and ${done}`,
-    ],
-    done,
-    events: [
-      recordAwards(op, now, {
-        systemId: badge.systemId,
-        which: sql`i.slug = ${slug}`,
-        assertionUrl: sql`${env.PUBLIC_ORIGIN + assertionPath(slug)}`,
-        comment: input.comment ?? null,
-        shared: {
-          expires: expires === null ? null : new Date(expires).toISOString(),
-          issuedOn: new Date(issuedOn).toISOString(),
-          claimCode: null,
-        },
-      }),
-    ],
-    audit: { systemId: badge.systemId, target: `badgeInstances/${slug}` },
-    read: [
-      sql<InstanceRow>`select * from badgeInstances where ${which} and op = ${op}`,
-      stateOf(badge.id, input.email, slug),
-    ],
+  const { op, now } = caller
+  const { row, shown } = badge
+  const code = codeOf(row, input.claimCode)
+  const awards = await awardsOf(caller, badge, [input.email], input)
+  const granted = awardStatements({
+    ...awards,
+    slug: input.slug,
+    repeat: input.repeat,
+    claimCode: input.claimCode,
+    condition: code ? sql`exists (select 1 from claimCodes where ${code} and ${isUsable})` : sql`1`,
   })
-  return made[0] ? { row: made[0] } : refusal(state[0])
+  const claim = {
+    claimed: 1,
+    claimedAt: now,
+    uses: sql`uses + 1`,
+    email: input.email,
+    op,
+    updatedAt: now,
+  }
+  const above = await milestoneStatements(caller, badge.above, awards.emails)
+  const [rows, state] = await commit(caller, {
+    change: [
+      ...granted.change,
+      ...(code ? [updateWhere(claimCodes, claim, sql`${code} and ${granted.done}`)] : []),
+      ...above.change,
+    ],
+    done: granted.done,
+    events: [...granted.events, ...above.events],
+    audit: { systemId: row.systemId, target: `badges/${shown.slug}/instances` },
+    read: [made<InstanceRow>(op, row, awards.emails), stateOf(row, input, code)],
+  })
+  return rows[0] ? { row: rows[0] } : refusal(state[0], input.claimCode !== null)
 }
 
-/** A live badge with a place left: a `limit` of null or 0 is none. */
-const hasPlace = (
-  badgeId: number,
-) => sql`exists (select 1 from badges where id = ${badgeId} and deletedAt is null
-  and ("limit" is null or "limit" <= 0 or awarded < "limit"))`
+/** Awards a badge to all who do not hold it yet (contract §5.3), or to nobody when not all of them have a place. */
+export async function awardMany(
+  caller: Caller,
+  badge: Awardable,
+  emails: string[],
+  input: AwardInput,
+): Promise<{ rows: InstanceRow[] } | Refusal> {
+  const { row, shown } = badge
+  const awards = await awardsOf(caller, badge, emails, input)
+  const granted = awardStatements({ ...awards, slug: null, repeat: false, claimCode: null })
+  const above = await milestoneStatements(caller, badge.above, awards.emails)
+  const [rows, state] = await commit(caller, {
+    change: [...granted.change, ...above.change],
+    done: granted.done,
+    events: [...granted.events, ...above.events],
+    audit: { systemId: row.systemId, target: `badges/${shown.slug}/instances` },
+    read: [
+      made<InstanceRow>(caller.op, row, awards.emails),
+      sql<{ live: 0 | 1; limit: number | null; missing: number }>`
+        select deletedAt is null as live, "limit", (select count(*) from json_each(${awards.emails}) j
+          where not exists (${held(row.id, row.systemId, sql`j.value`)})) as missing
+        from badges where id = ${row.id}`,
+    ],
+  })
+  const [after] = state
+  if (!after?.live) return { refused: 'gone' }
+  return rows.length === 0 && after.missing > 0
+    ? { refused: 'full', limit: after.limit ?? 0 }
+    : { rows }
+}
 
-/** The newest live award of a badge to an earner. */
-const held = (badgeId: SQL | number, email: string) => sql`
-  select slug from badgeInstances
-  where badgeId = ${badgeId} and email = ${email} and revokedAt is null order by id desc limit 1`
+async function awardsOf(
+  { op, now, env }: Caller,
+  { row, shown }: Awardable,
+  emails: string[],
+  input: AwardInput,
+): Promise<Awards> {
+  return {
+    op,
+    now,
+    origin: env.PUBLIC_ORIGIN,
+    badge: row,
+    version: await freeze(row, shown),
+    emails: JSON.stringify(emails),
+    issuedOn: input.issuedOn ?? now,
+    expires: input.expires ?? null,
+    comment: input.comment ?? null,
+  }
+}
+
+// ── Claim codes ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const isUsable = sql`(claimed = 0 or multiuse = 1)`
+
+const codeOf = ({ id, systemId }: BadgeRow, code: string | null) =>
+  code === null ? null : sql`systemId = ${systemId} and code = ${code} and badgeId = ${id}`
+
+// ── Refusals ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 type State = {
   held: string | null
@@ -109,47 +148,31 @@ type State = {
   live: 0 | 1
   limit: number | null
   awarded: number
+  /** Whether the claim code can be used; null when there is no such code. */
+  usable: 0 | 1 | null
 }
 
 /** What decides about an award, as the batch left it. */
-const stateOf = (badgeId: number, email: string, slug: string): Statement<State> => sql<State>`
-  select (${held(badgeId, email)}) as held,
-    exists (select 1 from badgeInstances where slug = ${slug}) as taken,
-    deletedAt is null as live, "limit", awarded
-  from badges where id = ${badgeId}`
+const stateOf = (
+  badge: BadgeRow,
+  input: SingleAward,
+  code: SQL | null,
+): Statement<State> => sql<State>`
+  select (${held(badge.id, badge.systemId, sql`${input.email}`)}) as held,
+    exists (select 1 from badgeInstances where slug = ${input.slug}) as taken,
+    deletedAt is null as live, "limit", awarded,
+    ${code ? sql`(select ${isUsable} from claimCodes where ${code})` : sql`null`} as usable
+  from badges where id = ${badge.id}`
 
-function refusal(state: State | undefined): Refusal {
+/** Contract §5.2: a bad code is told before the award that stands already. */
+function refusal(state: State | undefined, hasCode: boolean): Refusal {
   if (!state?.live) return { refused: 'gone' }
+  if (hasCode && state.usable === null) return { refused: 'no code' }
+  if (hasCode && !state.usable) return { refused: 'code' }
   if (state.held !== null) return { refused: 'held', slug: state.held }
   if (state.taken) return { refused: 'slug' }
   return { refused: 'full', limit: state.limit ?? 0 }
 }
-
-// ── Versions ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-type Version = Pick<
-  typeof badgeVersions.$inferSelect,
-  'badgeId' | 'hash' | 'badge' | 'issuerUid' | 'imageId'
->
-
-/** The badge and its issuers as they are now. A badge that has not changed since gives the same version again. */
-async function freeze(row: BadgeRow, shown: Badge): Promise<Version> {
-  const badge = JSON.stringify(shown)
-  const issuer = JSON.parse(row.program ?? row.issuer ?? row.system) as NestedContainer
-  const hash = await sha256(`${issuer.uid}\n${row.imageId}\n${badge}`)
-  return { badgeId: row.id, hash, badge, issuerUid: issuer.uid, imageId: row.imageId }
-}
-
-const keepVersion = (version: Version, now: number) =>
-  insertIf(
-    badgeVersions,
-    { ...version, createdAt: now },
-    sql`true`,
-    sql`on conflict (badgeId, hash) do nothing`,
-  )
-
-const versionId = ({ badgeId, hash }: Version) =>
-  sql`(select id from badgeVersions where badgeId = ${badgeId} and hash = ${hash})`
 
 // ── Look-ups ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -160,8 +183,31 @@ export const findInstance = (badgeId: SQL, systemId: SQL, email: string): Statem
       and badgeId = ${badgeId} and revokedAt is null
     order by id desc limit 1`
 
+/** The live awards of a badge, in id order. */
+export const listInstances = (badgeId: SQL): List<InstanceRow> => ({
+  rows: ({ after, limit, offset }) => sql<InstanceRow>`
+    select * from badgeInstances where badgeId = ${badgeId} and revokedAt is null
+      ${after ? sql`and id > ${after[0]}` : sql``}
+    order by id limit ${limit} offset ${offset}`,
+  keyOf: ({ id }) => [id],
+  total: sql<{ total: number }>`select awarded as total from badges where id = ${badgeId}`,
+})
+
+/** The live awards to an earner of the badges in a container, in id order. */
+export function listInstancesOf(container: Container, email: string): List<InstanceRow> {
+  const from = sql`from badgeInstances i join badges b on b.id = i.badgeId
+    where i.systemId = ${container.systemId} and i.email = ${email} and i.revokedAt is null
+      and ${within(container)}`
+  return {
+    rows: ({ after, limit, offset }) => sql<InstanceRow>`
+      select i.* ${from} ${after ? sql`and i.id > ${after[0]}` : sql``}
+      order by i.id limit ${limit} offset ${offset}`,
+    keyOf: ({ id }) => [id],
+    total: sql<{ total: number }>`select count(*) as total ${from}`,
+  }
+}
+
 export type PublicRow = BadgeRow & {
-  uid: string
   awardSlug: string | null
   email: string
   issuedOn: number
@@ -222,7 +268,7 @@ export async function revoke(
     done,
     events: [recordEvent(op, now, event, done)],
     audit: { systemId: row.systemId, target: `badgeInstances/${slug}` },
-    read: [sql`select 1 where ${done}`],
+    read: [committed(op)],
     forget: [assertionPath(slug)],
   })
   return rows.length > 0

@@ -1,0 +1,152 @@
+import { Hono } from 'hono'
+import * as z from 'zod'
+import type { Env } from '../env'
+import { invalidParameter, notFound } from '../errors'
+import { ListQuery, listOf, sendListWithBadges } from '../lists'
+import { inApplication, inBadge, inContainer } from '../scope'
+import { about, body, query } from '../spec'
+import {
+  type ApplicationFilter,
+  type ApplicationRow,
+  createApplication,
+  deleteApplication,
+  listApplications,
+  updateApplication,
+} from '../store/applications'
+import {
+  email,
+  itemsOf,
+  optionalEmail,
+  optionalOneOf,
+  optionalText,
+  optionalUrl,
+  timestamp,
+} from '../values'
+import { Application, viewApplication } from '../views/applications'
+import { viewBadge } from '../views/badges'
+
+const Evidence = z.object({
+  url: optionalUrl(),
+  mediaType: optionalOneOf(['image', 'link']),
+  reflection: optionalText(),
+})
+const fields = {
+  learner: email(),
+  assignedTo: optionalEmail(),
+  assignedExpiration: timestamp(),
+  evidence: itemsOf(Evidence),
+}
+const NewApplication = z.object(fields)
+const ApplicationChange = z.object({
+  ...fields,
+  learner: fields.learner.optional(),
+  processed: timestamp(),
+})
+
+const One = z.object({ application: Application })
+const Changed = z.object({ status: z.string(), application: Application })
+const Many = listOf('applications', Application)
+const Filter = ListQuery.extend({
+  processed: z
+    .string()
+    .optional()
+    .meta({ enum: ['true', 'false', 'any', '1', '0', ''] }),
+  email: z.string().optional(),
+})
+
+/** Which applications a list shows: contract §4.6. */
+function filterOf({ processed, email }: z.infer<typeof Filter>): ApplicationFilter {
+  return { processed: processedOf(processed), email: email || null }
+}
+
+function processedOf(filter: string | undefined): boolean | null {
+  if (filter === 'true' || filter === '1') return true
+  if (filter === 'false' || filter === '0') return false
+  if (filter === undefined || filter === 'any' || filter === '') return null
+  throw invalidParameter(
+    'processed',
+    "Invalid `processed` parameter. Expecting one of 'true', 'false' or 'any'.",
+  )
+}
+
+const list = {
+  plural: 'applications',
+  view: (
+    row: ApplicationRow,
+    badge: (id: number) => z.infer<typeof Application>['badge'] | undefined,
+  ) => viewApplication(row, badge(row.badgeId) ?? null),
+}
+
+export const applications = new Hono<Env>()
+  .get('/applications', about('List applications', Many), inContainer, query(Filter), (c) => {
+    const { scope } = c.var
+    const found = listApplications(scope.container, null, filterOf(c.req.valid('query')))
+    return sendListWithBadges(c, scope, list, found)
+  })
+
+  .get(
+    '/badges/:badge/applications',
+    about('List the applications for a badge', Many),
+    inBadge,
+    query(Filter),
+    (c) => {
+      const { scope } = c.var
+      const filter = filterOf(c.req.valid('query'))
+      const found = listApplications(scope.container, scope.badgeId, filter)
+      return sendListWithBadges(c, scope, list, found)
+    },
+  )
+
+  .post(
+    '/badges/:badge/applications',
+    about('Apply for a badge', Changed, { status: 201 }),
+    inBadge,
+    body(NewApplication),
+    async (c) => {
+      const { scope, caller } = c.var
+      const { badge } = await scope.with()
+      const row = await createApplication(caller, badge, c.req.valid('json'))
+      if (!row) throw notFound('badge', 'slug', badge.slug)
+      const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
+      return c.json({ status: 'created', application: viewApplication(row, shown) }, 201)
+    },
+  )
+
+  .get(
+    '/badges/:badge/applications/:application',
+    about('Show an application', One),
+    inApplication,
+    async (c) => {
+      const { badge, application } = await c.var.scope.with()
+      const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
+      return c.json({ application: viewApplication(application, shown) })
+    },
+  )
+
+  .put(
+    '/badges/:badge/applications/:application',
+    about('Change an application', Changed),
+    inApplication,
+    body(ApplicationChange),
+    async (c) => {
+      const { scope, caller } = c.var
+      const { badge, application } = await scope.with()
+      const row = await updateApplication(caller, application, c.req.valid('json'))
+      if (!row) throw notFound('application', 'slug', application.slug)
+      const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
+      return c.json({ status: 'updated', application: viewApplication(row, shown) })
+    },
+  )
+
+  .delete(
+    '/badges/:badge/applications/:application',
+    about('Delete an application', Changed),
+    inApplication,
+    async (c) => {
+      const { scope, caller } = c.var
+      const { badge, application } = await scope.with()
+      if (!(await deleteApplication(caller, badge, application))) await scope.with()
+      const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
+      return c.json({ status: 'deleted', application: viewApplication(application, shown) })
+    },
+  )

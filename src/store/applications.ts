@@ -1,0 +1,168 @@
+import { type SQL, sql } from 'drizzle-orm'
+import { applications } from '../../drizzle/schema'
+import { type Caller, commit, committed } from '../commit'
+import { randomHex } from '../crypto'
+import { type BadgeRow, within } from './badges'
+import type { Container } from './containers'
+import { bump, bumpContainers, containerTotal, counterOf } from './counters'
+import { insertIf, type List, type Statement, updateWhere, wrote } from './db'
+
+/** An application with its evidence, a JSON array of `{url, mediaType, reflection}` in order. */
+export type ApplicationRow = typeof applications.$inferSelect & { evidence: string }
+
+type Evidence = { url?: string | null; mediaType?: string | null; reflection?: string | null }
+
+/** What a request may say of an application. An absent member of a PUT leaves what stands. */
+export type ApplicationInput = Partial<{
+  learner: string
+  assignedTo: string | null
+  assignedExpiration: number | null
+  processed: number | null
+  evidence: Evidence[] | null
+}>
+
+const columns = sql`a.*, (
+  select json_group_array(json(o)) from (
+    select json_object('url', url, 'mediaType', mediaType, 'reflection', reflection) as o
+    from evidence where applicationId = a.id order by id)) as evidence`
+
+/** Which applications a list shows: contract §4.6. */
+export type ApplicationFilter = { processed: boolean | null; email: string | null }
+
+/**
+ * The applications for badges in a container, by badge and then by age. They are reached through the badges, whose
+ * order is the list's; those of one learner through the learner.
+ */
+export function listApplications(
+  container: Container,
+  badgeId: SQL | null,
+  { processed, email }: ApplicationFilter,
+): List<ApplicationRow> {
+  const isProcessed =
+    processed === null
+      ? sql``
+      : processed
+        ? sql`and a.processed is not null`
+        : sql`and a.processed is null`
+  const badge = badgeId ? sql`and b.id = ${badgeId}` : sql``
+  const from =
+    email === null
+      ? sql`from badges b cross join applications a on a.badgeId = b.id
+          where ${within(container)} ${badge} ${isProcessed}`
+      : sql`from applications a cross join badges b on b.id = a.badgeId
+          where a.systemId = ${container.systemId} and a.learner = ${email}
+            and ${within(container)} ${badge} ${isProcessed}`
+  const filtered = processed !== null || email !== null
+  const total = badgeId
+    ? counterOf(container.systemId, 'applications', badgeId)
+    : containerTotal(container, 'applications')
+  return {
+    rows: ({ after, limit, offset }) => sql<ApplicationRow>`
+      select ${columns} ${from} ${after ? sql`and ${isAfter(after)}` : sql``}
+      order by b.id, a.createdAt, a.id limit ${limit} offset ${offset}`,
+    keyOf: (row) => [row.badgeId, row.createdAt, row.id],
+    total: filtered ? sql<{ total: number }>`select count(*) as total ${from}` : total,
+  }
+}
+
+const isAfter = ([badge, created, id]: readonly number[]) => sql`
+  b.id >= ${badge} and (b.id > ${badge} or a.createdAt > ${created}
+    or (a.createdAt = ${created} and a.id > ${id}))`
+
+/** An application for a badge. */
+export const findApplication = (badgeId: SQL, slug: string): Statement<ApplicationRow> =>
+  sql<ApplicationRow>`
+    select ${columns} from applications a where a.slug = ${slug} and a.badgeId = ${badgeId}`
+
+const addEvidence = (which: SQL, op: string, evidence: Evidence[]) => sql`
+  insert into evidence (applicationId, url, mediaType, reflection)
+  select a.id, json_extract(j.value, '$.url'), json_extract(j.value, '$.mediaType'),
+    json_extract(j.value, '$.reflection')
+  from applications a cross join json_each(${JSON.stringify(evidence)}) j
+  where ${which} and a.op = ${op} order by j.key`
+
+/** Makes an application for a badge. Gives no row when the badge is gone by then. */
+export async function createApplication(
+  caller: Caller,
+  badge: BadgeRow,
+  { evidence, ...input }: ApplicationInput,
+) {
+  const { op, now } = caller
+  const { id: badgeId, systemId } = badge
+  const slug = randomHex(16)
+  const which = sql`slug = ${slug}`
+  const done = wrote(applications, op, which)
+  const values = { ...input, slug, systemId, badgeId, op, createdAt: now, updatedAt: now }
+  const [rows] = await commit(caller, {
+    change: [
+      insertIf(
+        applications,
+        values,
+        sql`exists (select 1 from badges where id = ${badgeId} and deletedAt is null)`,
+      ),
+      ...(evidence ? [addEvidence(which, op, evidence)] : []),
+      bump(systemId, 'applications', badgeId, 1, done),
+      ...bumpContainers(badge, 'applications', 1, done),
+    ],
+    done,
+    audit: { systemId, target: `applications/${slug}` },
+    read: [findApplication(sql`${badgeId}`, slug)],
+  })
+  return rows[0]
+}
+
+/** Changes the given members of an application. Gives no row when it is gone by then. */
+export async function updateApplication(
+  caller: Caller,
+  row: ApplicationRow,
+  { evidence, ...input }: ApplicationInput,
+) {
+  const { op, now } = caller
+  const which = sql`id = ${row.id}`
+  const done = wrote(applications, op, which)
+  const replaced = evidence
+    ? [
+        sql`delete from evidence where applicationId = ${row.id} and ${done}`,
+        addEvidence(sql`a.id = ${row.id}`, op, evidence),
+      ]
+    : []
+  const [rows] = await commit(caller, {
+    change: [updateWhere(applications, { ...input, op, updatedAt: now }, which), ...replaced],
+    done,
+    audit: { systemId: row.systemId, target: `applications/${row.slug}` },
+    read: [findApplication(sql`${row.badgeId}`, row.slug)],
+  })
+  return rows[0]
+}
+
+/** Deletes an application with its evidence and reviews. Gives false when it was gone by then. */
+export async function deleteApplication(
+  caller: Caller,
+  badge: BadgeRow,
+  row: ApplicationRow,
+): Promise<boolean> {
+  const { op, now } = caller
+  const { systemId, id } = row
+  const which = sql`id = ${id}`
+  const done = wrote(applications, op, which)
+  const [rows] = await commit(caller, {
+    change: [
+      updateWhere(applications, { op, updatedAt: now }, which),
+      bump(systemId, 'applications', row.badgeId, -1, done),
+      ...bumpContainers(badge, 'applications', -1, done),
+    ],
+    done,
+    audit: { systemId, target: `applications/${row.slug}` },
+    remove: [
+      sql`delete from reviewItems where reviewId in (select id from reviews where applicationId = ${id})
+        and ${done}`,
+      sql`delete from reviews where applicationId = ${id} and ${done}`,
+      sql`delete from evidence where applicationId = ${id} and ${done}`,
+      sql`delete from counters where systemId = ${systemId} and name = 'reviews' and ownerId = ${id}
+        and ${done}`,
+      sql`delete from applications where ${which} and op = ${op}`,
+    ],
+    read: [committed(op)],
+  })
+  return rows.length > 0
+}

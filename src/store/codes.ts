@@ -1,0 +1,122 @@
+import { type SQL, sql } from 'drizzle-orm'
+import { claimCodes } from '../../drizzle/schema'
+import { type Caller, commit, committed } from '../commit'
+import { randomHex } from '../crypto'
+import { type BadgeRow, within } from './badges'
+import type { Container } from './containers'
+import { bump, counterOf } from './counters'
+import { insertIf, type List, type Statement, updateWhere, wrote } from './db'
+
+export type CodeRow = typeof claimCodes.$inferSelect
+
+/** What a request may say of a claim code. */
+export type CodeInput = {
+  claimed?: boolean | null
+  multiuse?: boolean | null
+  email?: string | null
+}
+
+/** The claim codes of a badge, in id order. */
+export const listCodes = (badgeId: SQL, systemId: SQL): List<CodeRow> => ({
+  rows: ({ after, limit, offset }) => sql<CodeRow>`
+    select * from claimCodes where badgeId = ${badgeId} ${after ? sql`and id > ${after[0]}` : sql``}
+    order by id limit ${limit} offset ${offset}`,
+  keyOf: ({ id }) => [id],
+  total: counterOf(systemId, 'codes', badgeId),
+})
+
+/** A code of a badge. */
+export const findCode = (badgeId: SQL, systemId: SQL, code: string): Statement<CodeRow> =>
+  sql<CodeRow>`select * from claimCodes
+    where systemId = ${systemId} and code = ${code} and badgeId = ${badgeId}`
+
+/** The code with this text in a container: of several badges' the oldest. */
+export const findCodeWithin = (
+  container: Container,
+  code: string,
+): Statement<CodeRow> => sql<CodeRow>`
+  select k.* from claimCodes k join badges b on b.id = k.badgeId
+  where k.systemId = ${container.systemId} and k.code = ${code} and ${within(container)}
+  order by k.id limit 1`
+
+/** Ten lower-case hex digits, as BadgeKit made them. */
+export const randomCode = () => randomHex(5)
+
+/** Makes a code of a badge. Gives no row when the badge has such a code, or is gone, by then. */
+export async function createCode(caller: Caller, badge: BadgeRow, code: string, input: CodeInput) {
+  const { op, now } = caller
+  const { id: badgeId, systemId } = badge
+  const which = sql`systemId = ${systemId} and code = ${code} and badgeId = ${badgeId}`
+  const done = wrote(claimCodes, op, which)
+  const [rows] = await commit(caller, {
+    change: [
+      insertIf(
+        claimCodes,
+        {
+          systemId,
+          badgeId,
+          code,
+          claimed: input.claimed ? 1 : 0,
+          multiuse: input.multiuse ? 1 : 0,
+          email: input.email ?? null,
+          op,
+          createdAt: now,
+          updatedAt: now,
+        },
+        sql`exists (select 1 from badges where id = ${badgeId} and deletedAt is null)`,
+        sql`on conflict (systemId, code, badgeId) do nothing`,
+      ),
+      bump(systemId, 'codes', badgeId, 1, done),
+    ],
+    done,
+    audit: { systemId, target: codeTarget(badge) },
+    read: [sql<CodeRow>`select * from claimCodes where ${which} and op = ${op}`],
+  })
+  return rows[0]
+}
+
+/** Marks a code as claimed, by `email` when one is given. Gives no row when it was used up, or gone, by then. */
+export async function claimCode(
+  caller: Caller,
+  badge: BadgeRow,
+  row: CodeRow,
+  email: string | null | undefined,
+) {
+  const { op, now } = caller
+  const which = sql`id = ${row.id}`
+  const claim = { claimed: 1, claimedAt: now, uses: sql`uses + 1`, op, updatedAt: now }
+  const [rows] = await commit(caller, {
+    change: [
+      updateWhere(
+        claimCodes,
+        { ...claim, ...(email && { email }) },
+        sql`${which} and (claimed = 0 or multiuse = 1)`,
+      ),
+    ],
+    done: wrote(claimCodes, op, which),
+    audit: { systemId: badge.systemId, target: codeTarget(badge) },
+    read: [sql<CodeRow>`select * from claimCodes where ${which} and op = ${op}`],
+  })
+  return rows[0]
+}
+
+/** Deletes a code; awards made with it stay. Gives false when it was gone by then. */
+export async function deleteCode(caller: Caller, badge: BadgeRow, row: CodeRow): Promise<boolean> {
+  const { op, now } = caller
+  const { systemId } = badge
+  const which = sql`id = ${row.id}`
+  const [rows] = await commit(caller, {
+    change: [
+      updateWhere(claimCodes, { op, updatedAt: now }, which),
+      bump(systemId, 'codes', badge.id, -1, wrote(claimCodes, op, which)),
+    ],
+    done: wrote(claimCodes, op, which),
+    audit: { systemId, target: codeTarget(badge) },
+    remove: [sql`delete from claimCodes where ${which} and op = ${op}`],
+    read: [committed(op)],
+  })
+  return rows.length > 0
+}
+
+/** A code's text is a secret of its kind: the audit names its badge. */
+const codeTarget = (badge: BadgeRow) => `claimCodes of badges/${badge.uid}`

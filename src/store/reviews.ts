@@ -1,0 +1,157 @@
+import { type SQL, sql } from 'drizzle-orm'
+import { reviews } from '../../drizzle/schema'
+import { type Caller, commit, committed } from '../commit'
+import { randomHex } from '../crypto'
+import { recordReview } from '../events'
+import type { ApplicationRow } from './applications'
+import { bump, counterOf } from './counters'
+import { insertIf, type List, type Statement, updateWhere, wrote } from './db'
+
+/** A review with its items, a JSON array of `{criterionId, satisfied, comment}` in order. */
+export type ReviewRow = typeof reviews.$inferSelect & { reviewItems: string }
+
+type Item = { criterionId: number; satisfied: boolean; comment?: string | null }
+
+/** What a request may say of a review. An absent member of a PUT leaves what stands. */
+export type ReviewInput = Partial<{
+  author: string
+  comment: string | null
+  reviewItems: Item[] | null
+}>
+
+/** The items of `reviews r` as JSON, in SQL. */
+const items = sql`(
+  select json_group_array(json(o)) from (
+    select json_object('criterionId', criterionId, 'satisfied', satisfied, 'comment', comment) as o
+    from reviewItems where reviewId = r.id order by id))`
+
+const selectReviews = sql`select r.*, ${items} as reviewItems from reviews r`
+
+/** The reviews of an application, in id order. */
+export const listReviews = (applicationId: SQL, systemId: SQL): List<ReviewRow> => ({
+  rows: ({ after, limit, offset }) => sql<ReviewRow>`
+    ${selectReviews} where r.applicationId = ${applicationId}
+      ${after ? sql`and r.id > ${after[0]}` : sql``}
+    order by r.id limit ${limit} offset ${offset}`,
+  keyOf: ({ id }) => [id],
+  total: counterOf(systemId, 'reviews', applicationId),
+})
+
+/** The id of an application for a badge, in SQL. */
+export const applicationIdOf = (badgeId: SQL, slug: string) =>
+  sql`(select id from applications where slug = ${slug} and badgeId = ${badgeId})`
+
+/** A review of an application. */
+export const findReview = (applicationId: SQL | number, slug: string): Statement<ReviewRow> =>
+  sql<ReviewRow>`${selectReviews} where r.slug = ${slug} and r.applicationId = ${applicationId}`
+
+/** What a review's message tells beside the review: the application as the contract shows it. */
+type Told = { application: object }
+
+/** Makes a review of an application, and records it. Gives no row when the application is gone by then. */
+export async function createReview(
+  caller: Caller,
+  application: ApplicationRow,
+  { reviewItems, ...input }: ReviewInput,
+  told: Told,
+) {
+  const { op, now } = caller
+  const slug = randomHex(16)
+  const values = {
+    ...input,
+    slug,
+    applicationId: application.id,
+    op,
+    createdAt: now,
+    updatedAt: now,
+  }
+  const insert = insertIf(
+    reviews,
+    values,
+    sql`exists (select 1 from applications where id = ${application.id})`,
+  )
+  const which = sql`slug = ${slug}`
+  const count = bump(application.systemId, 'reviews', application.id, 1, wrote(reviews, op, which))
+  return save(caller, application, which, slug, [insert, count], reviewItems ?? [], told)
+}
+
+/** Changes the given members of a review, and records it again. Gives no row when it is gone by then. */
+export async function updateReview(
+  caller: Caller,
+  application: ApplicationRow,
+  row: ReviewRow,
+  { reviewItems, ...input }: ReviewInput,
+  told: Told,
+) {
+  const { op, now } = caller
+  const which = sql`id = ${row.id}`
+  const update = updateWhere(reviews, { ...input, op, updatedAt: now }, which)
+  return save(caller, application, which, row.slug, [update], reviewItems ?? null, told)
+}
+
+async function save(
+  caller: Caller,
+  application: ApplicationRow,
+  which: SQL,
+  slug: string,
+  change: SQL[],
+  given: Item[] | null,
+  told: Told,
+): Promise<ReviewRow | undefined> {
+  const { op, now } = caller
+  const { systemId, badgeId } = application
+  const done = wrote(reviews, op, which)
+  const review = sql`(select id from reviews where ${which} and op = ${op})`
+  const replaced = given
+    ? [
+        sql`delete from reviewItems where reviewId = ${review}`,
+        sql`
+          insert into reviewItems (reviewId, criterionId, satisfied, comment)
+          select ${review}, json_extract(j.value, '$.criterionId'),
+            json_extract(j.value, '$.satisfied'), json_extract(j.value, '$.comment')
+          from json_each(${JSON.stringify(given)}) j where ${done} order by j.key`,
+      ]
+    : []
+  const event = {
+    systemId,
+    badgeId,
+    subject: application.slug,
+    application: JSON.stringify(told.application),
+    review: sql`r.op = ${op} and r.${which}`,
+    items,
+  }
+  const [rows] = await commit(caller, {
+    change: [...change, ...replaced],
+    done,
+    events: [recordReview(op, now, event)],
+    audit: { systemId, target: `reviews/${slug}` },
+    read: [findReview(application.id, slug)],
+  })
+  return rows[0]
+}
+
+/** Deletes a review with its items. Gives false when it was gone by then. */
+export async function deleteReview(
+  caller: Caller,
+  application: ApplicationRow,
+  row: ReviewRow,
+): Promise<boolean> {
+  const { op, now } = caller
+  const which = sql`id = ${row.id}`
+  const done = wrote(reviews, op, which)
+  const { systemId } = application
+  const [rows] = await commit(caller, {
+    change: [
+      updateWhere(reviews, { op, updatedAt: now }, which),
+      bump(systemId, 'reviews', application.id, -1, done),
+    ],
+    done,
+    audit: { systemId, target: `reviews/${row.slug}` },
+    remove: [
+      sql`delete from reviewItems where reviewId = ${row.id} and ${done}`,
+      sql`delete from reviews where ${which} and op = ${op}`,
+    ],
+    read: [committed(op)],
+  })
+  return rows.length > 0
+}

@@ -1,0 +1,69 @@
+import * as z from 'zod'
+import type { ApplicationRow } from '../store/applications'
+import type { ReviewRow } from '../store/reviews'
+import { Badge } from './badges'
+
+const Evidence = z.object({
+  url: z.string().nullable(),
+  mediaType: z.string().nullable(),
+  reflection: z.string().nullable(),
+})
+
+/** An application as the contract shows it (§4.6). */
+export const Application = z
+  .object({
+    id: z.int(),
+    slug: z.string(),
+    learner: z.string(),
+    created: z.iso.datetime(),
+    assignedTo: z.string().nullable(),
+    assignedExpiration: z.iso.datetime().nullable(),
+    badge: Badge.nullable(),
+    processed: z.iso.datetime().nullable(),
+    evidence: z.array(Evidence),
+  })
+  .meta({ id: 'Application' })
+
+export type Application = z.infer<typeof Application>
+
+const iso = (milliseconds: number | null) =>
+  milliseconds === null ? null : new Date(milliseconds).toISOString()
+
+export const viewApplication = (row: ApplicationRow, badge: Badge | null): Application => ({
+  id: row.id,
+  slug: row.slug,
+  learner: row.learner,
+  created: new Date(row.createdAt).toISOString(),
+  assignedTo: row.assignedTo,
+  assignedExpiration: iso(row.assignedExpiration),
+  badge,
+  processed: iso(row.processed),
+  evidence: JSON.parse(row.evidence),
+})
+
+/** A review as the contract shows it (§4.7). */
+export const Review = z
+  .object({
+    id: z.int(),
+    slug: z.string(),
+    author: z.string(),
+    comment: z.string().nullable(),
+    reviewItems: z.array(
+      z.object({
+        criterionId: z.int(),
+        satisfied: z.literal([0, 1]),
+        comment: z.string().nullable(),
+      }),
+    ),
+  })
+  .meta({ id: 'Review' })
+
+export type Review = z.infer<typeof Review>
+
+export const viewReview = (row: ReviewRow): Review => ({
+  id: row.id,
+  slug: row.slug,
+  author: row.author,
+  comment: row.comment,
+  reviewItems: JSON.parse(row.reviewItems),
+})
