@@ -8,7 +8,6 @@ import { open } from './seal'
 import { type Db, openDb } from './store/db'
 import {
   type Attempt,
-  findDue,
   type Leased,
   lease,
   type Outcome,
@@ -120,7 +119,9 @@ async function signedHeaders(env: Bindings, delivery: Leased, message: string, t
 function webhookKey(secret: string): Uint8Array<ArrayBuffer> {
   if (!secret.startsWith('whsec_')) return utf8(secret)
   try {
-    return fromBase64(secret.slice('whsec_'.length))
+    const key = fromBase64(secret.slice('whsec_'.length))
+    // A key of no bytes signs nothing.
+    return key.length > 0 ? key : utf8(secret)
   } catch {
     return utf8(secret)
   }
@@ -138,18 +139,15 @@ async function ringLater(env: Bindings, id: number, outcome: Outcome): Promise<v
   if (wait <= QUEUE_DELAY) await ring(env, [{ id }], Math.ceil(wait / SECOND))
 }
 
-/** Rings for everything that is due. Gives how many it found. */
-export async function sweep(env: Bindings, now: number): Promise<number> {
-  const due = await findDue(openDb(env.DB, 'first-primary'), now)
-  await ring(env, due)
-  return due.length
-}
-
 /** How many attempts of one batch are under way at once: the platform lets six connections wait for an answer. */
 const IN_FLIGHT = 6
+/** How the names of all dead-letter queues begin. */
 const DEAD = 'badgekit-deliveries-dead'
 
-/** The queue's consumer. It never throws, and always acknowledges: what is still to do stands in the table. */
+/**
+ * The queue's consumer. It never throws, and acknowledges whatever came of an attempt, as what is still to do stands in the
+ * table; only what failed here, the database for one, is asked for again.
+ */
 export async function consume(batch: MessageBatch<Doorbell>, env: Bindings): Promise<void> {
   const db = openDb(env.DB, 'first-primary')
   const waiting = [...batch.messages]
@@ -163,7 +161,7 @@ export async function consume(batch: MessageBatch<Doorbell>, env: Bindings): Pro
 
 async function answer(db: Db, env: Bindings, queue: string, message: Message<Doorbell>) {
   try {
-    if (queue === DEAD) {
+    if (queue.startsWith(DEAD)) {
       await recordQueueFault(db, queue, JSON.stringify(message.body), Date.now())
       console.error(JSON.stringify({ level: 'alarm', event: 'dead letter', queue }))
     } else {

@@ -1,7 +1,8 @@
 import { app } from './app'
-import { consume, sweep } from './deliver'
+import { consume } from './deliver'
 import type { Doorbell } from './doorbell'
 import type { Bindings } from './env'
+import { sweep } from './sweep'
 
 export default {
   fetch: app.fetch,

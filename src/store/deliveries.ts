@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import type { Frozen } from '../events'
-import type { Db } from './db'
+import type { Db, Statement } from './db'
 
 /** How long a worker may hold a delivery, in milliseconds: three times what an attempt may take. */
 export const LEASE = 45_000
@@ -97,19 +97,16 @@ export async function settle(
 /** Most that one sweep rings for. */
 const SWEEP_LIMIT = 500
 
-/** Notes that a sweep runs, and gives what is due: missed by the doorbell, left by a dead worker, or late on the schedule. */
-export async function findDue(db: Db, now: number): Promise<{ id: number }[]> {
-  const [, due] = await db.batch([
-    sql`
-      insert into heartbeats (name, at) values ('sweep', ${now})
-      on conflict (name) do update set at = excluded.at`,
-    sql<{ id: number }>`
-      select d.id from deliveries d join webhooks w on w.id = d.webhookId and ${isActive}
-      where d.state = 'pending' and d.nextAt <= ${now} and d.leaseUntil <= ${now}
-      order by d.nextAt limit ${SWEEP_LIMIT}`,
-  ])
-  return due
-}
+/** Notes that a sweep runs. */
+export const beat = (now: number) => sql`
+  insert into heartbeats (name, at) values ('sweep', ${now})
+  on conflict (name) do update set at = excluded.at`
+
+/** What is due: missed by the doorbell, left by a dead worker, or late on the schedule. */
+export const dueDeliveries = (now: number): Statement<{ id: number }> => sql<{ id: number }>`
+  select d.id from deliveries d join webhooks w on w.id = d.webhookId and ${isActive}
+  where d.state = 'pending' and d.nextAt <= ${now} and d.leaseUntil <= ${now}
+  order by d.nextAt limit ${SWEEP_LIMIT}`
 
 /** Keeps a message that the queue gave up on: a bug to look at, as the delivery itself is found by the sweep. */
 export const recordQueueFault = (db: Db, queue: string, message: string, now: number) =>

@@ -1,0 +1,163 @@
+import { type SQL, sql } from 'drizzle-orm'
+import type { Db } from './db'
+
+/**
+ * What is deleted is first only marked, in one statement; its rows go here, some at a time, children first. Of awards, badges
+ * and issuers a tombstone stays, with no personal data, so that their public URLs answer 410 for ever.
+ */
+
+/** Most rows of one table that one run removes. */
+const ROWS = 1_000
+/** How many deleted badges one run looks at. */
+const BADGES = 50
+
+const deadSystems = sql`(select id from systems where deletedAt is not null)`
+const deadBadges = sql`(select id from badges where deletedAt is not null order by deletedAt limit ${BADGES})`
+const deadApplications = sql`(select id from applications where badgeId in ${deadBadges} limit ${ROWS})`
+const deadReviews = sql`(select id from reviews where applicationId in ${deadApplications} limit ${ROWS})`
+const deadDeliveries = sql`(select id from deliveries where systemId in ${deadSystems} limit ${ROWS})`
+
+/** Deletes up to `ROWS` rows of a table. */
+const remove = (table: string, condition: SQL) => sql`
+  delete from ${sql.identifier(table)} where rowid in (
+    select rowid from ${sql.identifier(table)} where ${condition} limit ${ROWS})`
+
+/** All that hangs from a deleted system is deleted with it. */
+const mark = (table: string) => sql`
+  update ${sql.identifier(table)} set deletedAt = (select s.deletedAt from systems s where s.id = systemId)
+  where id in (select id from ${sql.identifier(table)}
+    where systemId in ${deadSystems} and deletedAt is null limit ${ROWS})`
+
+const entomb = (kind: string, rows: SQL) => sql`
+  insert into tombstones (kind, uid, revokedAt) select ${kind}, uid, deletedAt from (${rows})
+  where true on conflict (kind, uid) do nothing`
+
+/** No row of `table` refers by `column` to row `x`. */
+const unused = (table: string, column: string) =>
+  sql.raw(`not exists (select 1 from ${table} r where r.${column} = x.id)`)
+
+const ended = (table: string, references: readonly (readonly [string, string])[]) => sql`
+  select x.id, x.uid, x.deletedAt from ${sql.identifier(table)} x
+  where x.deletedAt is not null and ${sql.join(
+    references.map(([child, column]) => unused(child, column)),
+    sql` and `,
+  )} limit ${ROWS}`
+
+const endedBadges = ended('badges', [
+  ['badgeInstances', 'badgeId'],
+  ['badgeVersions', 'badgeId'],
+  ['claimCodes', 'badgeId'],
+  ['applications', 'badgeId'],
+  ['milestones', 'primaryBadgeId'],
+  ['milestoneBadges', 'badgeId'],
+])
+const endedPrograms = ended('programs', [
+  ['badges', 'programId'],
+  ['keys', 'programId'],
+])
+const endedIssuers = ended('issuers', [
+  ['programs', 'issuerId'],
+  ['badges', 'issuerId'],
+  ['keys', 'issuerId'],
+])
+const endedSystems = ended('systems', [
+  ['issuers', 'systemId'],
+  ['programs', 'systemId'],
+  ['badges', 'systemId'],
+  ['badgeInstances', 'systemId'],
+  ['milestones', 'systemId'],
+  ['webhooks', 'systemId'],
+  ['events', 'systemId'],
+  ['keys', 'systemId'],
+])
+
+const inDeadBadges = sql`badgeId in ${deadBadges}`
+const inDeadSystems = sql`systemId in ${deadSystems}`
+
+/** Removes a layer and leaves its tombstones. */
+const bury = (table: string, kind: 'badge' | 'issuer', rows: SQL) => [
+  entomb(kind, rows),
+  sql`delete from ${sql.identifier(table)} where id in (select id from (${rows}))`,
+]
+
+const steps = (): SQL[] => [
+  ...['issuers', 'programs', 'badges', 'webhooks', 'keys'].map(mark),
+  // Awards: the tombstone first, in the same transaction.
+  sql`insert into tombstones (kind, uid, revokedAt)
+    select 'assertion', i.slug, coalesce(i.revokedAt, b.deletedAt)
+    from badgeInstances i join badges b on b.id = i.badgeId
+    where i.badgeId in ${deadBadges} limit ${ROWS} on conflict (kind, uid) do nothing`,
+  remove(
+    'badgeInstances',
+    sql`${inDeadBadges} and exists (
+      select 1 from tombstones t where t.kind = 'assertion' and t.uid = slug)`,
+  ),
+  remove('reviewItems', sql`reviewId in ${deadReviews}`),
+  remove(
+    'reviews',
+    sql`applicationId in ${deadApplications}
+      and not exists (select 1 from reviewItems t where t.reviewId = reviews.id)`,
+  ),
+  remove('evidence', sql`applicationId in ${deadApplications}`),
+  remove(
+    'applications',
+    sql`${inDeadBadges}
+      and not exists (select 1 from reviews r where r.applicationId = applications.id)
+      and not exists (select 1 from evidence e where e.applicationId = applications.id)`,
+  ),
+  ...['claimCodes', 'criteria', 'alignments', 'categories', 'tags', 'milestoneBadges'].map(
+    (table) => remove(table, inDeadBadges),
+  ),
+  remove(
+    'milestones',
+    sql`(primaryBadgeId in ${deadBadges} or ${inDeadSystems})
+      and not exists (select 1 from milestoneBadges s where s.milestoneId = milestones.id)`,
+  ),
+  // The outbox of a deleted system; events about a deleted badge of a live one stay as long as all events.
+  remove('attempts', sql`deliveryId in ${deadDeliveries}`),
+  remove(
+    'deliveries',
+    sql`${inDeadSystems}
+      and not exists (select 1 from attempts a where a.deliveryId = deliveries.id)`,
+  ),
+  remove(
+    'events',
+    sql`${inDeadSystems} and not exists (select 1 from deliveries d where d.eventId = events.id)`,
+  ),
+  remove(
+    'badgeVersions',
+    sql`${inDeadBadges}
+      and not exists (select 1 from badgeInstances i where i.versionId = badgeVersions.id)
+      and not exists (select 1 from events e where e.versionId = badgeVersions.id)`,
+  ),
+  remove('webhookSecrets', sql`webhookId in (select id from webhooks where ${inDeadSystems})`),
+  remove(
+    'webhooks',
+    sql`${inDeadSystems} and not exists (
+      select 1 from webhookSecrets s where s.webhookId = webhooks.id)
+      and not exists (select 1 from deliveries d where d.webhookId = webhooks.id)`,
+  ),
+  remove('keySecrets', sql`keyId in (select id from keys where ${inDeadSystems})`),
+  remove(
+    'keys',
+    sql`${inDeadSystems} and not exists (select 1 from keySecrets s where s.keyId = keys.id)`,
+  ),
+  remove('counters', inDeadSystems),
+  ...bury('badges', 'badge', endedBadges),
+  ...bury('programs', 'issuer', endedPrograms),
+  ...bury('issuers', 'issuer', endedIssuers),
+  // Only images still refer to the system now, and the system to one of them.
+  sql`update systems set imageId = null where id in (select id from (${endedSystems}))`,
+  sql`delete from images where systemId in (select id from (${endedSystems}))`,
+  ...bury('systems', 'issuer', endedSystems),
+]
+
+/** Whether anything is marked as deleted and still there. */
+export const purgeable = sql<{ any: 0 | 1 }>`
+  select exists (select 1 from systems where deletedAt is not null)
+    or exists (select 1 from issuers where deletedAt is not null)
+    or exists (select 1 from programs where deletedAt is not null)
+    or exists (select 1 from badges where deletedAt is not null) as "any"`
+
+/** Removes some of what has been deleted. */
+export const purge = (db: Db) => db.batch(steps())
