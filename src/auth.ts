@@ -28,17 +28,22 @@ type Claims = {
 }
 
 const HEADER = /^ *jwt token="([^"]+)" *$/i
+const COMPACT = /^[\w-]+\.[\w-]*\.[\w-]*$/
 const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]']
 const MAX_HEADER = 8_192
 const BODYLESS = ['GET', 'DELETE', 'HEAD']
-const DIGESTS: Record<string, string> = { sha256: 'SHA-256', sha384: 'SHA-384', sha512: 'SHA-512' }
+const DIGESTS = new Map([
+  ['sha256', 'SHA-256'],
+  ['sha384', 'SHA-384'],
+  ['sha512', 'SHA-512'],
+])
 
 /**
  * Lets a request pass when its token is good, and says who signed it. The checks, their order and their texts are
  * contract §2.4's; all refusals are 403 `NotAuthorized`.
  */
 export const authenticate: MiddlewareHandler<Env> = async (c, next) => {
-  if (c.req.method === 'HEAD') throw methodNotAllowed('HEAD', 'GET')
+  if (c.req.method === 'HEAD') throw methodNotAllowed('HEAD', c.var.allowed())
   if (isSwitchedOff(c.env, c.req.url)) {
     c.set('key', { name: 'master', system: null, allowNoExp: true, secrets: [] })
     return next()
@@ -72,14 +77,13 @@ function readHeader(header: string | undefined): string {
 }
 
 function readClaims(token: string): Claims {
-  const parts = token.split('.')
   try {
-    if (parts.length !== 3) throw new SyntaxError('three parts')
+    if (!COMPACT.test(token)) throw new SyntaxError('three parts of base64url')
     decodeProtectedHeader(token)
   } catch {
     throw forbidden('Could not decode JWT')
   }
-  const claims = decodePart(parts[1] ?? '')
+  const claims = decodePart(token.split('.')[1] ?? '')
   if (claims === null || typeof claims !== 'object' || Array.isArray(claims)) {
     throw forbidden('Missing JWT payload')
   }
@@ -143,7 +147,7 @@ async function covers(body: Claims['body'], raw: Uint8Array<ArrayBuffer>): Promi
 }
 
 const digestOf = (alg: unknown) =>
-  typeof alg === 'string' ? DIGESTS[alg.toLowerCase().replace('-', '')] : undefined
+  typeof alg === 'string' ? DIGESTS.get(alg.toLowerCase().replace('-', '')) : undefined
 
 /** A value of the caller's own, in a message to the caller. */
 const echo = (value: unknown) =>

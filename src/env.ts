@@ -22,6 +22,8 @@ export type Env = {
     requestId: string
     /** The request's time in milliseconds; the only clock that handlers and stores read. */
     now: number
+    /** The methods that the path has, as `Allow` names them. */
+    allowed: () => string
     db: Db
     /** The raw bytes of the request body, at most the route's limit. */
     raw: Uint8Array<ArrayBuffer>

@@ -87,11 +87,18 @@ function logFault(error: Error, c: Context<Env>): void {
       level: 'error',
       request: c.var.requestId,
       error: withoutValues(text.split('\n')[0] ?? ''),
-      at: cause instanceof Error ? cause.stack?.split('\n')[1]?.trim() : undefined,
+      at: cause instanceof Error ? placeOf(cause) : undefined,
     }),
   )
 }
 
+/** Where the error arose: the first line of its stack that is not its message, which may have many. */
+const placeOf = ({ stack = '', message }: Error) =>
+  stack
+    .slice(stack.indexOf(message) + message.length)
+    .split('\n')[1]
+    ?.trim()
+
 /** Cuts out whatever looks like an address or a long secret. */
 const withoutValues = (text: string) =>
-  text.replace(/[^\s@]{1,64}@[^\s@]{1,255}/g, '[email]').replace(/[\w-]{40,}/g, '[…]')
+  text.replace(/[^\s@]{1,64}@[^\s@]{1,255}/g, '[email]').replace(/[\w+/=-]{40,}/g, '[…]')

@@ -94,10 +94,11 @@ export function routable(routes: () => { method: string; path: string }[]): Midd
     checkEncoding(path)
     const known = table
     const serves = (candidate: string) => known.match(candidate, path)[0].length > 0
+    c.set('allowed', () => METHODS.filter(serves).join(', '))
     if (serves(method === 'HEAD' ? 'GET' : method)) return next()
-    const allowed = METHODS.filter(serves)
-    if (allowed.length === 0) throw noSuchPath(targetOf(c.req.raw))
-    throw methodNotAllowed(method, allowed.join(', '))
+    const allowed = c.var.allowed()
+    if (allowed === '') throw noSuchPath(targetOf(c.req.raw))
+    throw methodNotAllowed(method, allowed)
   }
 }
 
@@ -165,7 +166,14 @@ async function readUpTo(
   return bytes
 }
 
-/** Who asks, for what writes; private answers are kept by nobody. */
+/** Private answers, refusals among them, are kept by nobody. */
+export const unkept: MiddlewareHandler<Env> = async (c, next) => {
+  await next()
+  c.header('Cache-Control', 'private, no-store')
+  c.header('Referrer-Policy', 'no-referrer')
+}
+
+/** Who asks, for what writes. */
 export const callers: MiddlewareHandler<Env> = async (c, next) => {
   const { db, now, key, requestId } = c.var
   c.set('caller', {
@@ -179,8 +187,6 @@ export const callers: MiddlewareHandler<Env> = async (c, next) => {
     waitUntil: (work) => c.executionCtx.waitUntil(work),
   })
   await next()
-  c.header('Cache-Control', 'private, no-store')
-  c.header('Referrer-Policy', 'no-referrer')
   const bookmark = db.bookmark()
   if (bookmark) c.header('X-D1-Bookmark', bookmark)
 }

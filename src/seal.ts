@@ -65,6 +65,8 @@ async function importRing(ring: string): Promise<KeyRing> {
   const entries = Object.entries(JSON.parse(ring) as Record<string, string>)
   const keys = new Map<string, CryptoKey>()
   for (const [id, key] of entries) {
+    // A dot would end the id too early in what is sealed under it.
+    if (!/^[\w-]+$/.test(id)) throw new Error('An id of ENCRYPTION_KEYS is not a plain word')
     const bytes = fromBase64(key)
     if (bytes.length !== 32) throw new Error('A key of ENCRYPTION_KEYS is not 32 bytes long')
     keys.set(id, await crypto.subtle.importKey('raw', bytes, 'HKDF', false, ['deriveKey']))
