@@ -89,7 +89,7 @@ async function respond<Row>(c: Context, list: List<Row>, fetch: Fetch<Row>): Pro
     const pageData = { page: page.page, count: page.count, total }
     return c.json({ [plural]: rows.map(view), ...beside, pageData })
   }
-  const cursor = cursorOf(c)
+  const cursor = cursorOf(c, list.keyLength ?? 1)
   return cursor ? sendCursorPage(c, list, fetch, cursor) : sendEverything(c, list, fetch)
 }
 
@@ -109,20 +109,20 @@ function pageOf(c: Context) {
 
 // ── Cursors ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function cursorOf(c: Context): { after: SortKey | null; limit: number } | null {
+function cursorOf(c: Context, length: number): { after: SortKey | null; limit: number } | null {
   const [cursor, limit] = [c.req.query('cursor'), c.req.query('limit')]
   if (cursor === undefined && limit === undefined) return null
   const rows = limit === undefined ? CURSOR_ROWS : leadingInt(limit)
   if (!(rows > 0)) throw invalidParameter('limit', 'Invalid `limit` parameter. Expecting a number.')
-  return { after: cursor ? readCursor(cursor) : null, limit: Math.min(rows, MAX_ROWS) }
+  return { after: cursor ? readCursor(cursor, length) : null, limit: Math.min(rows, MAX_ROWS) }
 }
 
 const writeCursor = (key: SortKey) => btoa(key.join(',')).replace(/=+$/, '')
 
-function readCursor(cursor: string): SortKey {
+function readCursor(cursor: string, length: number): SortKey {
   try {
     const key = atob(cursor).split(',').map(Number)
-    if (key.length <= 3 && key.every(Number.isSafeInteger)) return key
+    if (key.length === length && key.every(Number.isSafeInteger)) return key
   } catch {
     // Not base64: falls through to the refusal.
   }

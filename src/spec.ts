@@ -1,6 +1,6 @@
 import { zValidator } from '@hono/zod-validator'
 import type { Context, MiddlewareHandler } from 'hono'
-import type * as z from 'zod'
+import * as z from 'zod'
 import type { Env } from './env'
 import { invalid } from './errors'
 import { readFields } from './fields'
@@ -58,10 +58,15 @@ async function presentAsJson(c: Context<Env>): Promise<void> {
   c.req.json = async () => fields as never
 }
 
-/** Validates the query string. */
+/** Validates the query string; of a parameter that is named twice the first counts. */
 export function query<T extends z.ZodType>(schema: T) {
-  return tagged(zValidator('query', schema, refuse), { query: schema })
+  return tagged(zValidator('query', z.preprocess(firstOfEach, schema), refuse), { query: schema })
 }
+
+const firstOfEach = (given: unknown) =>
+  Object.fromEntries(
+    Object.entries(given as object).map(([name, value]) => [name, [value].flat()[0]]),
+  )
 
 type Result = { success: boolean; data: unknown; error?: unknown }
 

@@ -34,10 +34,15 @@ const NewInstance = z.object({
 
 const MAX_EMAILS = 10_000
 /** What is no list at all is told by the handler, in a form of its own (contract §4.4). */
-const NewInstances = z.object({
-  emails: z.unknown().meta({ type: 'array', items: { type: 'string', format: 'email' } }),
-  ...shared,
-})
+const NewInstances = z
+  .object({
+    emails: z
+      .unknown()
+      .meta({ type: 'array', items: { type: 'string', format: 'email' } })
+      .optional(),
+    ...shared,
+  })
+  .meta({ required: ['emails'] })
 
 const One = z.object({ instance: Instance })
 const Changed = z.object({ status: z.string(), instance: Instance })

@@ -61,6 +61,7 @@ export function listApplications(
       select ${columns} ${from} ${after ? sql`and ${isAfter(after)}` : sql``}
       order by b.id, a.createdAt, a.id limit ${limit} offset ${offset}`,
     keyOf: (row) => [row.badgeId, row.createdAt, row.id],
+    keyLength: 3,
     total: filtered ? sql<{ total: number }>`select count(*) as total ${from}` : total,
   }
 }

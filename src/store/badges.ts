@@ -5,7 +5,7 @@ import { randomHex } from '../crypto'
 import { badgePath, publicPath, type Slugs } from '../urls'
 import { type Container, containerJson, isLive, type Place } from './containers'
 import { bump, bumpContainers, containerTotal, countOf } from './counters'
-import { insertIf, type List, type Statement, updateWhere, wrote } from './db'
+import { fixed, insertIf, type List, type Statement, updateWhere, wrote } from './db'
 import { attachImage, imageOf, type NewImage } from './images'
 
 /** A badge with all that the contract shows of it; nested rows are JSON texts. */
@@ -26,7 +26,7 @@ const list = (fields: string, table: string) =>
     select ${fields} as o from ${table} where badgeId = b.id order by id))`)
 
 /** The columns of `BadgeRow` for `badges b`. */
-export const badgeColumns = sql`
+export const badgeColumns = fixed(sql`
   b.*, ${imageOf('b')} as image,
   (select ${containerJson('x')} from systems x where x.id = b.systemId) as system,
   (select ${containerJson('x')} from issuers x where x.id = b.issuerId) as issuer,
@@ -34,7 +34,7 @@ export const badgeColumns = sql`
   ${list(`json_object('id', id, 'description', description, 'required', required, 'note', note)`, 'criteria')} as criteria,
   ${list(`json_object('id', id, 'name', name, 'url', url, 'description', description)`, 'alignments')} as alignments,
   ${list('value', 'categories')} as categories,
-  ${list(`json_object('id', id, 'value', value)`, 'tags')} as tags`
+  ${list(`json_object('id', id, 'value', value)`, 'tags')} as tags`)
 
 /** Rows of `badges b` that hang, at any depth, from a container. */
 export const within = ({ systemId, issuerId, programId }: Container): SQL => sql`

@@ -2,10 +2,10 @@ import { type SQL, sql } from 'drizzle-orm'
 import { badges, programs, type systems } from '../../drizzle/schema'
 import { type Caller, commit, committed } from '../commit'
 import { randomHex } from '../crypto'
-import type { Level } from '../levels'
+import { type Level, levels } from '../levels'
 import { containerPath, publicPath, type Slugs } from '../urls'
 import { bump, counterOf } from './counters'
-import { insertIf, type List, type Statement, updateWhere, wrote } from './db'
+import { fixed, insertIf, type List, type Statement, updateWhere, wrote } from './db'
 import { attachImage, imageOf, type NewImage } from './images'
 
 /** A row of any level with its image and, as JSON, what the contract nests in it. */
@@ -61,8 +61,12 @@ const children: Record<Level['name'], SQL> = {
 
 const tableOf = (level: Level) => sql.identifier(level.plural)
 
-const selectContainers = (level: Level) => sql`
-  select x.*, ${imageOf('x')} as image, ${children[level.name]} as children from ${tableOf(level)} x`
+const selectOf = (level: Level) =>
+  fixed(sql`
+    select x.*, ${imageOf('x')} as image, ${children[level.name]} as children from ${tableOf(level)} x`)
+
+const selects = Object.fromEntries(levels.map((level) => [level.name, selectOf(level)]))
+const selectContainers = (level: Level) => selects[level.name] as SQL
 
 /** The container with this id. */
 export const findContainer = (level: Level, id: SQL | number): Statement<ContainerRow> =>

@@ -17,6 +17,8 @@ export type Stretch = { after: SortKey | null; limit: number; offset: number }
 export type List<Row> = {
   rows(stretch: Stretch): Statement<Row>
   keyOf(row: Row): SortKey
+  /** How many values a key has, where it is not one. */
+  keyLength?: number
   total: Statement<{ total: number }>
 }
 
@@ -123,6 +125,16 @@ export const isUniqueViolation = (error: unknown, column: string) =>
 /** What the caller is told of an error of D1's: 503 when it is about load or a passing fault. */
 export const orUnavailable = (error: unknown) =>
   isPassing(error) || says(error, OVERLOADED) ? unavailable('The database is busy') : error
+
+/**
+ * Renders a fragment that has no values, once: statements that hold it are put together faster (a badge's columns took a
+ * tenth of a look-up's time).
+ */
+export function fixed(fragment: SQL): SQL {
+  const { sql: text, params } = dialect.sqlToQuery(fragment)
+  if (params.length > 0) throw new Error('A fixed fragment holds no values')
+  return sql.raw(text)
+}
 
 // ── Building statements ─────────────────────────────────────────────────────────────────────────────────────────────
 

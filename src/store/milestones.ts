@@ -171,20 +171,21 @@ export type MilestoneAbove = AboveRow & { shown: Badge }
 
 /**
  * The milestones above a badge: those that it supports, those that their badges support, and so on. A milestone appears once
- * for each depth at which it stands, nearest first: what an award at one depth completes is seen at the next.
+ * for each depth at which it stands, nearest first: what an award at one depth completes is seen at the next. The joins are
+ * `cross`, which keeps their order: left to itself, SQLite starts from every badge there is.
  */
 export const milestonesAbove = (badgeId: SQL): Statement<AboveRow> => sql<AboveRow>`
   with recursive up (milestoneId, depth) as (
     select milestoneId, 1 from milestoneBadges where badgeId = ${badgeId}
     union
     select mb.milestoneId, up.depth + 1 from up
-    join milestones m on m.id = up.milestoneId and m.action = 'issue'
-    join milestoneBadges mb on mb.badgeId = m.primaryBadgeId
+    cross join milestones m on m.id = up.milestoneId and m.action = 'issue'
+    cross join milestoneBadges mb on mb.badgeId = m.primaryBadgeId
     where up.depth < ${MAX_DEPTH}
   )
   select ${badgeColumns}, m.id as milestoneId, m.action, up.depth
-  from up join milestones m on m.id = up.milestoneId
-  join badges b on b.id = m.primaryBadgeId and b.deletedAt is null
+  from up cross join milestones m on m.id = up.milestoneId
+  cross join badges b on b.id = m.primaryBadgeId and b.deletedAt is null
   order by up.depth, m.id limit ${MAX_ABOVE}`
 
 /**
@@ -199,10 +200,12 @@ export async function milestoneStatements(
   const { op, now, env } = caller
   const change: SQL[] = []
   const awarded = new Map<number, Awards>()
+  const queued = new Map<number, MilestoneAbove>()
   for (const badge of above) {
     const earners = eligible(op, badge, emails)
     if (badge.action === 'queue-application') {
-      change.push(...applicationStatements(caller, badge, earners, emails))
+      change.push(queueApplications(caller, badge, earners))
+      queued.set(badge.id, badge)
       continue
     }
     const version = await freeze(badge, badge.shown)
@@ -211,9 +214,11 @@ export async function milestoneStatements(
     change.push(...completionStatements(awards, earners))
     awarded.set(badge.id, awards)
   }
+  // Once for each badge, which may stand above at several depths.
   const all = [...awarded.values()]
+  const counts = [...queued.values()].flatMap((badge) => countQueued(op, badge, emails))
   return {
-    change: [...change, ...all.map(countMade)],
+    change: [...change, ...all.map(countMade), ...counts],
     events: all.map((awards) => eventsOf(awards, null, null)),
   }
 }
@@ -251,25 +256,25 @@ function completionStatements(awards: Awards, earners: SQL): SQL[] {
 }
 
 /** An application for the primary badge instead of an award, unless the earner has one that is open. */
-function applicationStatements(
+const queueApplications = (
   { op, now }: Caller,
-  badge: MilestoneAbove,
+  { id, systemId }: MilestoneAbove,
   earners: SQL,
-  emails: string,
-): SQL[] {
+): SQL => sql`
+  insert into applications (slug, systemId, badgeId, learner, op, createdAt, updatedAt)
+  select lower(hex(randomblob(16))), ${systemId}, ${id}, e.email, ${op}, ${now}, ${now}
+  from (${earners}) e
+  where not exists (select 1 from applications a
+    where a.systemId = ${systemId} and a.learner = e.email and a.badgeId = ${id} and a.processed is null)
+  order by e.place`
+
+/** Counts the applications that `op` has made for a badge. */
+function countQueued(op: string, badge: MilestoneAbove, emails: string): SQL[] {
   const { id, systemId } = badge
-  const ofEarner = (email: SQL) =>
-    sql`from applications a where a.systemId = ${systemId} and a.learner = ${email} and a.badgeId = ${id}`
-  const queued = sql`(select count(*) from json_each(${emails}) j
-    where exists (select 1 ${ofEarner(sql`j.value`)} and a.op = ${op}))`
+  const queued = sql`(select count(distinct a.id) from json_each(${emails}) j cross join applications a
+    where a.systemId = ${systemId} and a.learner = j.value and a.badgeId = ${id} and a.op = ${op})`
   const any = sql`${queued} > 0`
   return [
-    sql`
-      insert into applications (slug, systemId, badgeId, learner, op, createdAt, updatedAt)
-      select lower(hex(randomblob(16))), ${systemId}, ${id}, e.email, ${op}, ${now}, ${now}
-      from (${earners}) e
-      where not exists (select 1 ${ofEarner(sql`e.email`)} and a.processed is null)
-      order by e.place`,
     bump(systemId, 'applications', id, queued, any),
     ...bumpContainers(badge, 'applications', queued, any),
   ]
