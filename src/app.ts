@@ -4,7 +4,16 @@ import type { Env } from './env'
 import { onError } from './errors'
 import { levels } from './levels'
 import { routedPath } from './paths'
-import { callers, configured, database, logged, readBody, routable, unkept } from './pipeline'
+import {
+  atOrigin,
+  callers,
+  configured,
+  database,
+  logged,
+  readBody,
+  routable,
+  unkept,
+} from './pipeline'
 import { applications } from './routes/applications'
 import { badges } from './routes/badges'
 import { codes } from './routes/codes'
@@ -26,6 +35,7 @@ app.use(
   logged,
   configured,
   routable(() => app.routes),
+  atOrigin,
   database,
 )
 app.route('/', publicRoutes)

@@ -82,6 +82,9 @@ async function missingSetting(env: Bindings): Promise<string | null> {
 
 const isOrigin = (text: string) => /^https?:/.test(text) && URL.parse(text)?.origin === text
 
+/** Paths that browsers of other origins may read. */
+const OPEN = /^\/(?:public|images)\//
+
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE']
 
 /** Answers unknown paths with 404 and wrong methods with 405, before any signature is asked for (contract §2.7). */
@@ -90,7 +93,7 @@ export function routable(routes: () => { method: string; path: string }[]): Midd
   return async (c, next) => {
     table ??= tableOf(routes())
     const { method, path } = c.req
-    if (method === 'OPTIONS' && path.startsWith('/public/')) return next()
+    if (method === 'OPTIONS' && OPEN.test(path)) return next()
     checkEncoding(path)
     const known = table
     const serves = (candidate: string) => known.match(candidate, path)[0].length > 0
@@ -119,12 +122,23 @@ function checkEncoding(path: string): void {
   }
 }
 
+/**
+ * Sends readers of public documents to the one origin that ids and baked images name for ever, when they come by another
+ * host. The target keeps what they asked for.
+ */
+export const atOrigin: MiddlewareHandler<Env> = async (c, next) => {
+  const { url } = c.req
+  const origin = c.env.PUBLIC_ORIGIN
+  if (!OPEN.test(c.req.path) || new URL(url).host === new URL(origin).host) return next()
+  return c.body(null, 308, { Location: origin + targetOf(c.req.raw) })
+}
+
 const BOOKMARK = /^[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}$/
 
 /** Opens the database: from the caller's bookmark, for private routes at the primary, for public ones anywhere. */
 export const database: MiddlewareHandler<Env> = async (c, next) => {
   const bookmark = c.req.header('X-D1-Bookmark')
-  const isPublic = c.req.path.startsWith('/public/')
+  const isPublic = OPEN.test(c.req.path)
   const anywhere = isPublic ? 'first-unconstrained' : 'first-primary'
   c.set('db', openDb(c.env.DB, bookmark && BOOKMARK.test(bookmark) ? bookmark : anywhere))
   return next()

@@ -129,7 +129,7 @@ export const instances = new Hono<Env>()
       const reason = readReason(c.req.query('reason') ?? (await bodyReason(type, c.var.raw)))
       const origin = c.env.PUBLIC_ORIGIN
       const shown = viewBadge(badge, origin)
-      const instance = viewInstance(row, null, origin)
+      const { badge: _badge, urls: _urls, ...instance } = viewInstance(row, null, origin)
       if (!(await revoke(caller, row, shown, instance, reason))) await scope.with()
       return c.json({ status: 'deleted', instance: viewInstance(row, shown, origin) })
     },

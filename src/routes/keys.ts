@@ -7,9 +7,14 @@ import { createKey, listKeys } from '../store/keys'
 import { optionalFlag, optionalText, timestamp } from '../values'
 import { Key, viewKey } from '../views/keys'
 
+/** A key for less than a system would be made wider than was asked for: it is refused as long as it cannot be made. */
+const nothingLess = z.null('Keys reach a whole system').optional()
+
 const NewKey = z.object({
   /** The other roles are refused as long as nothing holds them to what they may do. */
   role: z.literal('admin', 'Unexpected value or invalid argument').default('admin'),
+  issuer: nothingLess,
+  program: nothingLess,
   description: optionalText(255),
   expires: timestamp(),
   allowNoExp: optionalFlag(),
