@@ -1,0 +1,661 @@
+import {
+  applyD1Migrations,
+  createExecutionContext,
+  reset,
+  waitOnExecutionContext,
+} from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { app } from '../src/app'
+import { forgetKeys } from '../src/auth'
+import type { Bindings } from '../src/env'
+import { openDb } from '../src/store/db'
+import { lease, settle } from '../src/store/deliveries'
+import { sweep } from '../src/sweep'
+import { api, type Call, ORIGIN, sign } from './helpers/api'
+import { badge, container, levels } from './helpers/seed'
+
+/**
+ * What each route may cost: a read one round trip to D1, a write two, a public document from the cache none. Rows read grow with
+ * the answer, never with the tables: every route is asked at 100 and at 100,000 awards, about the newest, the oldest and what does not
+ * exist, and must read the same number of rows. Nor may a statement's plan scan a table that grows.
+ *
+ * A new route needs one line in a table below; the last test names those that have none.
+ */
+
+// ── The routes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+type Word = keyof Names
+type Options = {
+  query?: string
+  /** The body; `n` is another word each time. */
+  body?: (n: string, names: Names) => object
+  /** The parameter that the request uses up: each request is about another one. */
+  uses?: Word
+  /** The answer is as long as its matches are many, whatever is asked for: only trips and plans are held to the budget. */
+  grows?: true
+}
+type Route = readonly [route: string, options?: Options]
+
+/** Pages that both databases can fill. */
+const PAGE = 'cursor=&limit=3'
+const ONE_PAGE = 'page=1&count=3'
+
+const evidence = [{ url: 'https://example.org/work', mediaType: 'link', reflection: 'I did it' }]
+const reviewItems = [{ criterionId: 1, satisfied: true, comment: 'Seen' }]
+const mail = (n: string) => `${n}@example.org`
+
+/** What hangs from a container, at every level. */
+const CONTAINED: Route[] = [
+  ['GET /badges', { query: PAGE }],
+  ['GET /badges', { query: `archived=any&${ONE_PAGE}` }],
+  ['GET /badges', { query: ONE_PAGE, grows: true }],
+  ['POST /badges', { body: (n) => ({ ...badge(n), tags: [n], criteria: [{ description: n }] }) }],
+  ['GET /badges/:badge'],
+  ['PUT /badges/:badge', { body: (n) => ({ name: n, tags: [n, 'b'] }) }],
+  ['DELETE /badges/:badge', { uses: 'badge' }],
+
+  ['GET /badges/:badge/instances', { query: PAGE }],
+  ['GET /badges/:badge/instances', { query: ONE_PAGE }],
+  ['POST /badges/:badge/instances', { body: (n) => ({ email: mail(n) }) }],
+  [
+    'POST /badges/:badge/instances/bulk',
+    { body: (n) => ({ emails: [1, 2, 3].map((i) => mail(`${n}-${i}`)) }) },
+  ],
+  ['GET /badges/:badge/instances/:email'],
+  ['DELETE /badges/:badge/instances/:email', { uses: 'email', query: 'reason=Sorry' }],
+  ['GET /instances/:email', { query: PAGE }],
+  ['GET /instances/:email', { query: ONE_PAGE }],
+
+  ['GET /badges/:badge/codes', { query: PAGE }],
+  ['GET /badges/:badge/codes', { query: ONE_PAGE }],
+  ['POST /badges/:badge/codes', { body: (n) => ({ code: n }) }],
+  ['POST /badges/:badge/codes/random', { body: () => ({}) }],
+  ['GET /badges/:badge/codes/:code'],
+  ['POST /badges/:badge/codes/:code/claim', { uses: 'code', body: (n) => ({ email: mail(n) }) }],
+  ['DELETE /badges/:badge/codes/:code', { uses: 'code' }],
+  ['GET /codes/:code'],
+
+  ['GET /applications', { query: PAGE }],
+  ['GET /applications', { query: ONE_PAGE }],
+  ['GET /applications', { query: `processed=true&${PAGE}`, grows: true }],
+  ['GET /applications', { query: `processed=false&${ONE_PAGE}`, grows: true }],
+  ['GET /badges/:badge/applications', { query: PAGE }],
+  ['GET /badges/:badge/applications', { query: `processed=false&${PAGE}` }],
+  ['GET /badges/:badge/applications', { query: `processed=true&${PAGE}` }],
+  ['POST /badges/:badge/applications', { body: (n) => ({ learner: mail(n), evidence }) }],
+  ['GET /badges/:badge/applications/:application'],
+  ['PUT /badges/:badge/applications/:application', { body: () => ({ evidence }) }],
+  ['GET /badges/:badge/applications/:application/reviews', { query: PAGE }],
+  [
+    'POST /badges/:badge/applications/:application/reviews',
+    { body: (n) => ({ author: mail(n), reviewItems }) },
+  ],
+  ['GET /badges/:badge/applications/:application/reviews/:review'],
+  [
+    'PUT /badges/:badge/applications/:application/reviews/:review',
+    { body: () => ({ comment: 'Again', reviewItems }) },
+  ],
+  ['DELETE /badges/:badge/applications/:application/reviews/:review', { uses: 'review' }],
+  ['DELETE /badges/:badge/applications/:application', { uses: 'application' }],
+]
+
+const milestone = (_n: string, { badgeId, otherId }: Names) => ({
+  primaryBadgeId: badgeId,
+  numberRequired: 1,
+  supportBadges: [otherId],
+})
+
+/** What belongs to a system, or to all. */
+const TOP: Route[] = [
+  ['GET /systems/:system/milestones', { query: PAGE }],
+  ['POST /systems/:system/milestones', { body: milestone }],
+  ['GET /systems/:system/milestones/:milestone'],
+  ['PUT /systems/:system/milestones/:milestone', { body: milestone }],
+  [
+    'POST /systems/:system/milestones/:milestone/add-badge',
+    { body: (_n, { otherId }) => ({ badgeId: otherId }) },
+  ],
+  [
+    'POST /systems/:system/milestones/:milestone/remove-badge',
+    { body: (_n, { otherId }) => ({ badgeId: otherId }) },
+  ],
+  ['DELETE /systems/:system/milestones/:milestone', { uses: 'milestone' }],
+
+  ['GET /systems/:system/webhooks'],
+  ['POST /systems/:system/webhooks', { body: (n) => ({ url: `https://${n}.example.org/hook` }) }],
+  ['GET /systems/:system/keys'],
+  ['POST /systems/:system/keys', { body: () => ({ role: 'admin' }) }],
+
+  ...levels.flatMap(({ name, path }): Route[] => {
+    const list = path.slice(0, path.lastIndexOf('/'))
+    return [
+      [`GET ${list}`, { query: PAGE }],
+      [`GET ${list}`, { query: ONE_PAGE }],
+      [`POST ${list}`, { body: (n) => container(n) }],
+      [`GET ${path}`],
+      [`PUT ${path}`, { body: (n) => ({ name: n }) }],
+      [`DELETE ${path}`, { uses: name }],
+    ]
+  }),
+]
+
+const PUBLIC: Route[] = [
+  ['GET /'],
+  ['GET /healthcheck'],
+  ['GET /openapi.json'],
+  ['GET /docs'],
+  ['GET /public/assertions/:instance'],
+  ['GET /public/badges', { query: PAGE }],
+  ['GET /public/badges', { query: ONE_PAGE, grows: true }],
+  ['GET /public/images/:image'],
+  ['GET /images/:image'],
+  ...levels.flatMap(({ path }): Route[] => [
+    [`GET /public${path}/badges/:badge`],
+    [`GET /public${path}`],
+  ]),
+]
+
+/** Answers that are never kept. */
+const UNKEPT = ['/', '/healthcheck', '/openapi.json', '/docs', '/public/badges']
+
+type Case = Options & { title: string; method: string; path: string; open: boolean }
+
+const caseOf =
+  (prefix: string, open: boolean) =>
+  ([route, options = {}]: Route): Case => {
+    const [method = '', rest = ''] = route.split(' ')
+    const path = prefix + rest
+    const title = `${method} ${path}${options.query ? `?${options.query}` : ''}`
+    return { ...options, title, method, path, open }
+  }
+
+/** What uses up a container comes last: all else hangs from one. */
+const CASES = [
+  ...PUBLIC.map(caseOf('', true)),
+  ...levels.flatMap(({ path }) => CONTAINED.map(caseOf(path, false))),
+  ...TOP.map(caseOf('', false)),
+]
+
+// ── The database ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Numbers of rows; a quarter of the awards, codes and applications belongs to the oldest badge, another to the newest. */
+const SIZES = {
+  small: { awards: 100, systems: 4, badges: 64 },
+  large: { awards: 100_000, systems: 40, badges: 1_920 },
+} as const
+type Size = keyof typeof SIZES
+
+const counting = (to: number) =>
+  `with recursive n(i) as (select 0 union all select i + 1 from n where i < ${to - 1})`
+const written = `op, createdAt, updatedAt`
+const NOW = 1_700_000_000_000
+
+/** Rows for every table that grows, made inside SQLite: two issuers in each system, and two programs in each issuer. */
+async function fill(size: Size): Promise<void> {
+  const { awards, systems, badges } = SIZES[size]
+  const programs = systems * 4
+  const made = `'filled', ${NOW} + i, ${NOW} + i`
+  const containers = (table: string, count: number, columns = '', values = '') => `
+    insert into ${table} (uid, slug, name, url, ${columns} ${written}) ${counting(count)}
+    select '${size}-${table}-' || i, '${size}-${table}-' || i, 'A name', 'https://example.org', ${values} ${made} from n`
+  /** The badge of row `i`: ids start at 1. */
+  const badgeId = `case when i < ${awards / 4} then 1 when i < ${awards / 2} then ${badges} else 1 + i % ${badges} end`
+  const ofBadge = `(select i, b.id as badgeId, b.systemId from (${counting(awards)} select i, ${badgeId} as badgeId from n) r
+    join badges b on b.id = r.badgeId)`
+  const lists = ['categories', 'tags'].map(
+    (table) =>
+      `insert into ${table} (badgeId, value) ${counting(badges * 3)} select 1 + i / 3, 'Value ' || i from n`,
+  )
+  await env.DB.batch(
+    [
+      containers('systems', systems),
+      containers('issuers', systems * 2, 'systemId,', '1 + i / 2,'),
+      containers('programs', programs, 'systemId, issuerId,', '1 + i / 4, 1 + i / 2,'),
+      `insert into images (slug, systemId, hash, mimetype, data, createdAt) ${counting(badges)}
+        select '${size}-image-' || i, 1 + (i % ${programs}) / 4, 'hash' || i, 'image/png', x'00', ${NOW} from n`,
+      `insert into badges (uid, slug, systemId, issuerId, programId, name, earnerDescription, consumerDescription,
+          criteriaUrl, imageId, ${written}) ${counting(badges)}
+        select '${size}-badge-' || i, '${size}-badge-' || i, p.systemId, p.issuerId, p.id, 'A badge', 'You', 'They',
+          'https://example.org', 1 + i, ${made} from n join programs p on p.id = 1 + i % ${programs}`,
+      `insert into criteria (badgeId, description) ${counting(badges * 3)} select 1 + i / 3, 'Do it' from n`,
+      `insert into alignments (badgeId, name, url) ${counting(badges * 3)} select 1 + i / 3, 'It', 'https://example.org' from n`,
+      ...lists,
+      `insert into badgeVersions (badgeId, hash, badge, issuerUid, createdAt)
+        select id, 'hash' || id, '{}', uid, ${NOW} from badges`,
+      // An earner has two awards; where both would be of one badge, one is left out.
+      `insert or ignore into badgeInstances (id, slug, systemId, badgeId, versionId, email, issuedOn, salt, ${written})
+        select 1 + i, '${size}-award-' || i, systemId, badgeId, badgeId, 'earner-' || (i % ${awards / 2}) || '@example.org',
+          ${NOW}, 'salt', ${made} from ${ofBadge}`,
+      `update badges set awarded = (select count(*) from badgeInstances where badgeId = badges.id)`,
+      `insert into claimCodes (systemId, badgeId, code, ${written})
+        select systemId, badgeId, '${size}-code-' || i, ${made} from ${ofBadge}`,
+      `insert into applications (slug, systemId, badgeId, learner, processed, ${written})
+        select '${size}-application-' || i, systemId, badgeId, 'earner-' || i || '@example.org',
+          case when i % 2 then ${NOW} end, ${made} from ${ofBadge}`,
+      `insert into evidence (applicationId, url) select id, 'https://example.org' from applications`,
+      // The applications of the oldest and the newest badge that the tests are about have as many reviews as are used up.
+      `insert into reviews (slug, applicationId, author, ${written})
+        select '${size}-review-' || a.id || '-' || k.value, a.id, 'author@example.org', a.op, a.createdAt, a.updatedAt
+        from applications a join json_each('[1,2,3,4,5,6,7,8]') k
+        where k.value = 1 or a.id in ((select min(id) from applications where badgeId = 1),
+          (select max(id) from applications where badgeId = ${badges}))`,
+      `insert into reviewItems (reviewId, criterionId) select id, 1 from reviews`,
+      // They ask for more badges than there are: nothing is completed, but each award looks for them.
+      `insert into milestones (systemId, primaryBadgeId, numberRequired, ${written}) ${counting(systems * 8)}
+        select 1 + i / 8, (select min(id) + ${programs} from badges where systemId = 1 + i / 8), 99, ${made} from n`,
+      ...['min', 'max'].map(
+        (end) => `insert into milestoneBadges (milestoneId, badgeId)
+          select m.id, (select ${end}(id) from badges where systemId = m.systemId) from milestones m`,
+      ),
+      `insert into webhooks (systemId, url, ${written})
+        select id, 'https://hooks.example.org', op, createdAt, updatedAt from systems`,
+      `insert into events (id, systemId, seq, type, subject, body, data, versionId, createdAt)
+        select 'evt_filled' || id, systemId, id, 'badge.awarded', slug, '{}', '{}', versionId, createdAt from badgeInstances`,
+      `insert into deliveries (systemId, eventId, webhookId, subject, seq, state, attempts, nextAt, createdAt)
+        select systemId, id, systemId, subject, seq, case when seq % 10 then 'delivered' else 'pending' end, 1,
+          createdAt, createdAt from events`,
+      `insert into attempts (deliveryId, n, at, ms, status) select id, 1, createdAt, 9, 200 from deliveries`,
+      `insert into audit (op, systemId, at, key, action, target, requestId)
+        select 'filled' || id, systemId, createdAt, 'master', 'POST', slug, 'filled' from badgeInstances`,
+    ].map((text) => env.DB.prepare(text)),
+  )
+}
+
+// ── What is asked for ───────────────────────────────────────────────────────────────────────────────────────────────
+
+type Names = {
+  system: string
+  issuer: string
+  program: string
+  badge: string
+  email: string
+  instance: string
+  code: string
+  application: string
+  review: string
+  milestone: string
+  image: string
+  /** For bodies. */
+  badgeId: number
+  otherId: number
+}
+
+const WHICH = ['newest', 'oldest', 'missing'] as const
+type Which = (typeof WHICH)[number]
+
+/**
+ * The names of the newest or the oldest of everything that `fill` made; of the kind of `spare` the one next to it, which
+ * no other request is about.
+ */
+async function namesOf(which: Which, spare?: Word): Promise<Names> {
+  const order = which === 'oldest' ? 'asc' : 'desc'
+  const pick = async (word: Word | null, text: string) => {
+    const skip = word !== null && word === spare ? 1 : 0
+    const row = await env.DB.prepare(`${text} order by 1 ${order} limit 1 offset ${skip}`).first()
+    return (row ?? {}) as Record<string, string & number>
+  }
+  // What requests have made since has other names.
+  const badge = await pick(
+    'badge',
+    `select id, slug, systemId, issuerId, programId from badges
+     where slug like '%-badge-%' and deletedAt is null`,
+  )
+  const ofBadge = `badgeId = ${badge.id}`
+  const slugOf = (table: string, id = 0) => pick(null, `select slug from ${table} where id = ${id}`)
+  const award = await pick(
+    'email',
+    `select id, slug, email from badgeInstances
+     where ${ofBadge} and slug like '%-award-%' and revokedAt is null`,
+  )
+  const application = await pick(
+    'application',
+    `select id, slug from applications where ${ofBadge} and slug like '%-application-%'`,
+  )
+  const code = `select id, code from claimCodes where ${ofBadge} and code like '%-code-%' and claimed = 0`
+  const review = `select id, slug from reviews
+    where applicationId = ${application.id ?? 0} and slug like '%-review-%'`
+  const milestone = `select id from milestones where systemId = ${badge.systemId}`
+  // From the other end, where nothing of this one is used up.
+  const other = `select ${which === 'oldest' ? 'max' : 'min'}(id) as id from badges where systemId = ${badge.systemId}`
+  return {
+    system: (await slugOf('systems', badge.systemId)).slug ?? '',
+    issuer: (await slugOf('issuers', badge.issuerId)).slug ?? '',
+    program: (await slugOf('programs', badge.programId)).slug ?? '',
+    badge: badge.slug ?? '',
+    email: award.email ?? '',
+    instance: award.slug ?? '',
+    code: (await pick('code', code)).code ?? '',
+    application: application.slug ?? '',
+    review: (await pick('review', review)).slug ?? '',
+    milestone: String((await pick('milestone', milestone)).id ?? ''),
+    image: (await pick(null, 'select id, slug from images')).slug ?? '',
+    badgeId: badge.id ?? 0,
+    otherId: (await pick(null, other)).id ?? 0,
+  }
+}
+
+const filledIn = (path: string, names: Names) =>
+  path.replace(/:(\w+)/g, (_, word: Word) => {
+    if (!names[word]) throw new Error(`Nothing is known to ask for: ${word}`)
+    return encodeURIComponent(String(names[word]))
+  })
+
+/** The path of a case; of the missing, its last word names nothing. */
+function pathOf({ path, query }: Case, which: Which, names: Names): string {
+  const last = path.slice(path.lastIndexOf(':') + 1).split('/')[0]
+  const missing = which === 'missing' && last ? { [last]: '999999999' } : {}
+  return filledIn(path, { ...names, ...missing }) + (query ? `?${query}` : '')
+}
+
+// ── Counting ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+type Spent = { status: number; trips: number; rows: number; statements: Map<string, unknown[]> }
+
+/** `env.DB`, counting what it is asked. */
+function countingDb(spent: Spent): D1Database {
+  const real = new WeakMap<object, D1PreparedStatement>()
+  const note = <T extends { meta: { rows_read?: number } }>(result: T): T => {
+    spent.rows += result.meta.rows_read ?? 0
+    return result
+  }
+  function wrap(
+    statement: D1PreparedStatement,
+    text: string,
+    params: unknown[],
+  ): D1PreparedStatement {
+    const asked = () => {
+      spent.trips += 1
+      spent.statements.set(text, params)
+    }
+    const wrapped = {
+      bind: (...values: unknown[]) => wrap(statement.bind(...values), text, values),
+      all: async () => {
+        asked()
+        return note(await statement.all())
+      },
+      run: async () => {
+        asked()
+        return note(await statement.run())
+      },
+      // Rows read are not told by these two: `all` tells them.
+      first: async (column?: string) => {
+        asked()
+        const row = note(await statement.all<Record<string, unknown>>()).results[0] ?? null
+        return column === undefined ? row : row?.[column]
+      },
+      raw: async () => {
+        asked()
+        return note(await statement.all<object>()).results.map((row) => Object.values(row))
+      },
+      text,
+      params,
+    }
+    real.set(wrapped, statement)
+    return wrapped as unknown as D1PreparedStatement
+  }
+  const over = (target: D1Database | D1DatabaseSession) => ({
+    prepare: (text: string) => wrap(target.prepare(text), text, []),
+    async batch(statements: (D1PreparedStatement & { text: string; params: unknown[] })[]) {
+      spent.trips += 1
+      for (const { text, params } of statements) spent.statements.set(text, params)
+      const inner = statements.map((statement) => real.get(statement) ?? statement)
+      return (await target.batch(inner)).map(note)
+    },
+  })
+  return {
+    ...over(env.DB),
+    withSession(from?: string) {
+      const session = env.DB.withSession(from)
+      return { ...over(session), getBookmark: () => session.getBookmark() }
+    },
+  } as unknown as D1Database
+}
+
+const nothingSpent = (): Spent => ({ status: 0, trips: 0, rows: 0, statements: new Map() })
+
+/** A Worker's bindings that count; nothing is rung for. */
+const countingEnv = (spent: Spent) =>
+  ({
+    ...env,
+    DB: countingDb(spent),
+    DELIVERIES: { send: async () => {}, sendBatch: async () => {} },
+  }) as unknown as Bindings
+
+/** Sends one request. What it does after its answer is waited for, and not counted. */
+async function ask(
+  method: string,
+  path: string,
+  body: object | undefined,
+  open: boolean,
+  call?: Call,
+): Promise<Spent> {
+  const bytes = body && (new TextEncoder().encode(JSON.stringify(body)) as Uint8Array<ArrayBuffer>)
+  const headers = new Headers(bytes && { 'Content-Type': 'application/json' })
+  if (!open) headers.set('Authorization', `JWT token="${await sign(method, path, bytes, call)}"`)
+  const spent = nothingSpent()
+  const ctx = createExecutionContext()
+  const request = new Request(ORIGIN + path, { method, headers, body: bytes, redirect: 'manual' })
+  const response = await app.fetch(request, countingEnv(spent), ctx)
+  await response.arrayBuffer()
+  const counted = { ...spent, status: response.status }
+  await waitOnExecutionContext(ctx)
+  return counted
+}
+
+type Measured = Record<Size, Map<string, Spent>>
+const measured: Measured = { small: new Map(), large: new Map() }
+const statements = new Map<string, { params: unknown[]; title: string }>()
+
+function keep(size: Size, title: string, spent: Spent) {
+  measured[size].set(title, spent)
+  if (size === 'small') return
+  for (const [text, params] of spent.statements) statements.set(text, { params, title })
+}
+
+async function measure(size: Size): Promise<void> {
+  await fill(size)
+  await measureSweep(size, 'nothing to do')
+  const names = { newest: await namesOf('newest'), oldest: await namesOf('oldest') }
+  for (const one of CASES) {
+    for (const which of variantsOf(one)) {
+      const subject = which === 'oldest' ? names.oldest : names.newest
+      const about =
+        one.uses && which !== 'missing' ? await spare(which, one.uses, subject) : subject
+      const path = pathOf(one, which, about)
+      const body = one.body?.(`${size}-${which}-${++count}`, about)
+      keep(size, `${one.title}, ${which}`, await ask(one.method, path, body, one.open))
+      if (one.open)
+        keep(size, `${one.title}, ${which}, again`, await ask('GET', path, undefined, true))
+    }
+  }
+  await measureDelivery(size)
+  await measureSweep(size, 'something to purge')
+}
+
+const variantsOf = ({ path }: Case) =>
+  WHICH.filter((which) => which !== 'missing' || path.includes(':'))
+
+let count = 0
+
+/** What a request may use up. Containers are made for it, as one takes all that hangs from it along. */
+async function spare(which: Which, word: Word, names: Names): Promise<Names> {
+  const level = levels.find(({ name }) => name === word)
+  if (!level) return namesOf(which, word)
+  const slug = `spare-${++count}`
+  const list = level.path.slice(0, level.path.lastIndexOf('/'))
+  const made = await ask('POST', filledIn(list, names), container(slug), false)
+  expect(made.status).toBe(201)
+  return { ...names, [word]: slug }
+}
+
+/** Before any request has deleted something, and after: then its work is as much as was deleted. */
+async function measureSweep(size: Size, what: string): Promise<void> {
+  const spent = nothingSpent()
+  await sweep(countingEnv(spent), NOW - 1)
+  keep(size, `the sweep, ${what}`, spent)
+}
+
+async function measureDelivery(size: Size): Promise<void> {
+  const row = await env.DB.prepare(
+    `select id from deliveries where state = 'pending' order by id desc limit 1`,
+  ).first<{ id: number }>()
+  const spent = nothingSpent()
+  const db = openDb(countingDb(spent), 'first-primary')
+  const leased = await lease(db, row?.id ?? 0, 'token', Date.now())
+  if (!leased) throw new Error('Nothing was leased')
+  const attempt = { at: NOW, ms: 1, status: 200, error: null, answer: '' }
+  await settle(db, leased, 'token', attempt, { state: 'delivered' })
+  keep(size, 'a delivery', spent)
+}
+
+// ── Plans ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const GROWING = [
+  'badgeInstances',
+  'badgeVersions',
+  'badges',
+  'events',
+  'deliveries',
+  'attempts',
+  'claimCodes',
+  'applications',
+  'evidence',
+  'reviews',
+  'reviewItems',
+  'audit',
+  'images',
+  'criteria',
+  'alignments',
+  'categories',
+  'tags',
+  'counters',
+]
+
+/** The lines of a plan that look through a whole table that grows. Aliases are read from the statement's text. */
+function scansOf(text: string, plan: string[]): string[] {
+  const aliases = new Map<string, string>()
+  for (const table of GROWING) {
+    aliases.set(table, table)
+    const named = new RegExp(`\\b"?${table}"?\\s+(?:as\\s+)?(\\w+)`, 'gi')
+    for (const [, alias = ''] of text.matchAll(named)) aliases.set(alias, table)
+  }
+  const transient = plan.flatMap(
+    (line) => /^(?:MATERIALIZE|CO-ROUTINE) (\S+)/.exec(line)?.[1] ?? [],
+  )
+  return plan.filter((line) => {
+    if (/USING AUTOMATIC/.test(line)) return true
+    const [, name = ''] = /^SCAN (\S+)/.exec(line) ?? []
+    if (!aliases.has(name) || /VIRTUAL TABLE/.test(line)) return false
+    // A sub-select may bear the name of a table's alias.
+    const at = transient.indexOf(name)
+    if (at === -1) return true
+    transient.splice(at, 1)
+    return false
+  })
+}
+
+// ── The tests ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Rows more that the large database may cost: an index entry here and there. */
+const SLACK = 5
+
+beforeAll(async () => {
+  // Thousands of requests say nothing that the tests below do not.
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {})
+  await measure('small')
+  await reset()
+  await applyD1Migrations(env.DB, env.TEST_MIGRATIONS)
+  forgetKeys()
+  await measure('large')
+  log.mockRestore()
+}, 60_000)
+
+const spentOn = (size: Size, name: string): Spent => {
+  const spent = measured[size].get(name)
+  if (!spent) throw new Error(`Nothing was measured for ${name}`)
+  return spent
+}
+
+/** What each of a case's requests comes to, to be looked at as a whole. */
+const judge = (one: Case, verdict: (which: Which, small: Spent, large: Spent) => string) =>
+  Object.fromEntries(
+    variantsOf(one).map((which) => {
+      const name = `${one.title}, ${which}`
+      return [which, verdict(which, spentOn('small', name), spentOn('large', name))]
+    }),
+  )
+
+const FINE = 'fine'
+const allFine = (one: Case) => judge(one, () => FINE)
+
+describe('a route', () => {
+  it.each(CASES)('$title keeps to its budget', (one) => {
+    const trips = one.method === 'GET' ? 1 : 2
+    const judged = judge(one, (which, small, large) => {
+      const isAsMeant = large.status < 400 || (which === 'missing' && large.status === 404)
+      if (!isAsMeant) return `answers ${large.status}`
+      if (small.trips > trips || large.trips > trips) return `${large.trips} round trips`
+      if (one.grows || large.rows <= small.rows + SLACK) return FINE
+      return `${small.rows} rows read of a small database, ${large.rows} of a large one`
+    })
+    expect(judged).toEqual(allFine(one))
+  })
+
+  it.each(CASES.filter(({ open, path }) => open && !UNKEPT.includes(path)))(
+    '$title asks the database nothing when it comes from the cache',
+    ({ title }) => {
+      expect(spentOn('large', `${title}, newest, again`).trips).toBe(0)
+      expect(spentOn('large', `${title}, oldest, again`).trips).toBe(0)
+    },
+  )
+})
+
+describe('a key', () => {
+  it('is looked up once, and not with each request', async () => {
+    const { system } = await namesOf('newest')
+    const made = await api.post(`/systems/${system}/keys`, {})
+    const { key, secret } = made.body.key
+    const first = await ask('GET', `/systems/${system}`, undefined, false, { key, secret })
+    const second = await ask('GET', `/systems/${system}`, undefined, false, { key, secret })
+    expect([first.status, first.trips, second.status, second.trips]).toEqual([200, 2, 200, 1])
+  })
+})
+
+describe('a duty', () => {
+  it.each([
+    ['the sweep, nothing to do', 2],
+    ['a delivery', 2],
+  ])('%s keeps to %i round trips and reads as many rows of a large database', (name, trips) => {
+    expect(spentOn('large', name).trips).toBeLessThanOrEqual(trips)
+    expect(spentOn('large', name).rows).toBeLessThanOrEqual(spentOn('small', name).rows + SLACK)
+  })
+})
+
+describe('a statement', () => {
+  it('is never carried out by a look through a table that grows', async () => {
+    const found: string[] = []
+    for (const [text, { params, title }] of statements) {
+      const { results } = await env.DB.prepare(`explain query plan ${text}`)
+        .bind(...params)
+        .all<{ detail: string }>()
+      const scans = scansOf(
+        text,
+        results.map(({ detail }) => detail),
+      )
+      if (scans.length > 0) found.push(`${title}\n  ${scans.join('\n  ')}\n${text}`)
+    }
+    expect(found).toEqual([])
+  })
+})
+
+describe('the tables above', () => {
+  it('hold every route', () => {
+    const known = new Set(CASES.map(({ method, path }) => `${method} ${path}`))
+    const missing = app.routes
+      .filter(({ method }) => method !== 'ALL')
+      .map(({ method, path }) => `${method} ${path}`)
+      .filter((route) => !known.has(route))
+    expect([...new Set(missing)]).toEqual([])
+  })
+})
