@@ -15,6 +15,8 @@ import { localOrigin, parseVars } from './sign.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const WRANGLER = resolve(ROOT, 'node_modules/wrangler/wrangler-dist/cli.js')
+/** The top of `wrangler.toml`, none of its environments. */
+const TOP = '--env='
 const SWEEP_EVERY = 20_000
 const SWEEP_PATH = '/cdn-cgi/handler/scheduled?cron=*+*+*+*+*'
 
@@ -221,7 +223,7 @@ async function main() {
   const parent = process.ppid
   setInterval(() => process.ppid !== parent && stop(), 500).unref()
 
-  const migrate = startWrangler(['d1', 'migrations', 'apply', 'DB', '--local', ...state], env)
+  const migrate = startWrangler(['d1', 'migrations', 'apply', 'DB', '--local', TOP, ...state], env)
   child = migrate
   let report = ''
   for (const stream of [migrate.stdout, migrate.stderr])
@@ -237,6 +239,7 @@ async function main() {
   const dev = startWrangler(
     [
       'dev',
+      TOP,
       ...['--ip', '127.0.0.1', '--port', String(port), '--inspector-port', '0'],
       '--show-interactive-dev-session=false',
       ...['--env-file', devVars, '--define', 'LOCAL_DEV:true'],

@@ -127,10 +127,13 @@ function checkEncoding(path: string): void {
  * host. The target keeps what they asked for.
  */
 export const atOrigin: MiddlewareHandler<Env> = async (c, next) => {
-  const { url } = c.req
+  const { method, url } = c.req
   const origin = c.env.PUBLIC_ORIGIN
+  // A preflight may not be redirected, and browsers follow a redirect only where it too is open to them.
+  if (method === 'OPTIONS') return next()
   if (!OPEN.test(c.req.path) || new URL(url).host === new URL(origin).host) return next()
-  return c.body(null, 308, { Location: origin + targetOf(c.req.raw) })
+  const headers = { Location: origin + targetOf(c.req.raw), 'Access-Control-Allow-Origin': '*' }
+  return c.body(null, 308, headers)
 }
 
 const BOOKMARK = /^[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}$/
