@@ -20,7 +20,7 @@ export async function cached(
 ): Promise<Response> {
   const key = keyOf(c.env, routedPath(c.req.raw), form)
   const hit = await caches.default.match(key)
-  if (hit) return new Response(hit.body, { status: statusOf(hit), headers: hit.headers })
+  if (hit) return asKept(hit)
   const made = await make()
   if (made.status !== 200 && made.status !== 410) return made
   if (form !== 'image') {
@@ -43,8 +43,12 @@ export async function forget(env: Bindings, paths: readonly string[]): Promise<v
 
 /** The platform's cache keeps every status alike only when it is told 200; the real one travels in a header. */
 const STATUS = 'X-Kept-Status'
-function statusOf(hit: Response): number {
-  return Number(hit.headers.get(STATUS) ?? 200)
+
+function asKept(hit: Response): Response {
+  const headers = new Headers(hit.headers)
+  const status = Number(headers.get(STATUS) ?? 200)
+  headers.delete(STATUS)
+  return new Response(hit.body, { status, headers })
 }
 
 const keyOf = (env: Bindings, path: string, form: Form) =>

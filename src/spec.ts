@@ -2,7 +2,7 @@ import { zValidator } from '@hono/zod-validator'
 import type { Context, MiddlewareHandler } from 'hono'
 import * as z from 'zod'
 import type { Env } from './env'
-import { invalid } from './errors'
+import { invalid, invalidParameter } from './errors'
 import { readFields } from './fields'
 import type { Scope } from './scope'
 import { validationDetails } from './values'
@@ -74,5 +74,10 @@ async function refuse(result: Result, c: Context): Promise<void> {
   if (result.success) return
   // Only routes about something have a scope; its words are looked up before the fields are complained of.
   await (c.get('scope') as Scope<unknown> | undefined)?.with()
-  throw invalid(...validationDetails(result.error as z.ZodError, result.data))
+  const error = result.error as z.ZodError
+  for (const issue of error.issues) {
+    const parameter = issue.code === 'custom' && issue.params?.parameter
+    if (parameter) throw invalidParameter(parameter, issue.message)
+  }
+  throw invalid(...validationDetails(error, result.data))
 }

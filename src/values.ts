@@ -98,6 +98,25 @@ export function timestamp() {
   return optional({ type: ['integer', 'string'] }, readTimestamp)
 }
 
+/**
+ * A list's filter of three states: true, false, or null for both. An absent one is `otherwise`; what it cannot be read as is
+ * told as a bad parameter, not as a bad field.
+ */
+export const filter = (parameter: string, otherwise: boolean | null) =>
+  z
+    .string()
+    .optional()
+    .meta({ enum: ['true', 'false', 'any', '1', '0', ''] })
+    .transform((given, context): boolean | null => {
+      if (given === undefined) return otherwise
+      if (given === 'true' || given === '1') return true
+      if (given === 'false' || given === '0') return false
+      if (given === 'any' || given === '') return null
+      const message = `Invalid \`${parameter}\` parameter. Expecting one of 'true', 'false' or 'any'.`
+      context.issues.push({ code: 'custom', message, input: given, params: { parameter } })
+      return z.NEVER
+    })
+
 /** A list, or null. One item, or none, is a list all the same: forms cannot say it otherwise. */
 export const itemsOf = <T extends z.ZodType>(item: T) =>
   z.preprocess((given) => {

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Env } from '../env'
-import { invalidParameter, notFound } from '../errors'
+import { notFound } from '../errors'
 import { ListQuery, listOf, sendListWithBadges } from '../lists'
 import { inApplication, inBadge, inContainer } from '../scope'
 import { about, body, query } from '../spec'
@@ -15,6 +15,7 @@ import {
 } from '../store/applications'
 import {
   email,
+  filter,
   itemsOf,
   optionalEmail,
   optionalOneOf,
@@ -47,27 +48,15 @@ const One = z.object({ application: Application })
 const Changed = z.object({ status: z.string(), application: Application })
 const Many = listOf('applications', Application)
 const Filter = ListQuery.extend({
-  processed: z
-    .string()
-    .optional()
-    .meta({ enum: ['true', 'false', 'any', '1', '0', ''] }),
+  processed: filter('processed', null),
   email: z.string().optional(),
 })
 
 /** Which applications a list shows: contract §4.6. */
-function filterOf({ processed, email }: z.infer<typeof Filter>): ApplicationFilter {
-  return { processed: processedOf(processed), email: email || null }
-}
-
-function processedOf(filter: string | undefined): boolean | null {
-  if (filter === 'true' || filter === '1') return true
-  if (filter === 'false' || filter === '0') return false
-  if (filter === undefined || filter === 'any' || filter === '') return null
-  throw invalidParameter(
-    'processed',
-    "Invalid `processed` parameter. Expecting one of 'true', 'false' or 'any'.",
-  )
-}
+const filterOf = ({ processed, email }: z.infer<typeof Filter>): ApplicationFilter => ({
+  processed,
+  email: email || null,
+})
 
 const list = {
   plural: 'applications',

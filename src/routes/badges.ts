@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Env } from '../env'
-import { conflict, invalidParameter, notFound } from '../errors'
+import { conflict, notFound } from '../errors'
 import { changedImage, image, newImage, requiredImage, takeImage } from '../imageField'
 import { ListQuery, listOf, sendList } from '../lists'
 import { inBadge, inContainer } from '../scope'
@@ -17,6 +17,7 @@ import {
 import { milestonesTo } from '../store/milestones'
 import { badgePath } from '../urls'
 import {
+  filter,
   flag,
   optionalFlag,
   optionalInt,
@@ -102,17 +103,12 @@ const BadgeChange = z.preprocess(
 
 const Changed = z.object({ status: z.string(), badge: Badge })
 const Many = listOf('badges', Badge)
-const Filter = ListQuery.extend({
-  archived: z
-    .string()
-    .optional()
-    .meta({ enum: ['true', 'false', 'any', '1', '0', ''] }),
-})
+const Filter = ListQuery.extend({ archived: filter('archived', false) })
 
 export const badges = new Hono<Env>()
   .get('/badges', about('List badges', Many), inContainer, query(Filter), async (c) => {
     const { scope } = c.var
-    const archived = archivedOf(c.req.query('archived'))
+    const { archived } = c.req.valid('query')
     const view = (row: BadgeRow) => viewBadge(row, c.env.PUBLIC_ORIGIN)
     return sendList(
       c,
@@ -187,14 +183,3 @@ const given = ({
   ...input,
   slug: slug ?? undefined,
 })
-
-/** Which badges a list shows (contract §4.2): true for archived ones, null for both kinds. */
-export function archivedOf(filter: string | undefined): boolean | null {
-  if (filter === 'true' || filter === '1') return true
-  if (filter === undefined || filter === 'false' || filter === '0') return false
-  if (filter === 'any' || filter === '') return null
-  throw invalidParameter(
-    'archived',
-    "Invalid `archived` parameter. Expecting one of 'true', 'false' or 'any'.",
-  )
-}

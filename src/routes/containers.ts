@@ -42,6 +42,7 @@ const ContainerChange = z.preprocess(
 /** The contract's five verbs of one level: `/systems`, `…/issuers` or `…/programs`. */
 function routesOf(level: Level) {
   const { name, plural } = level
+  const aName = name === 'issuer' ? 'an issuer' : `a ${name}`
   const list = level.path.slice(0, level.path.lastIndexOf('/'))
   const one = level.path
   const schema = containerSchemas[name]
@@ -66,7 +67,7 @@ function routesOf(level: Level) {
 
   app.post(
     list,
-    about(`Create a ${name}`, Changed, { status: 201 }),
+    about(`Create ${aName}`, Changed, { status: 201 }),
     inContainer,
     body(NewContainer),
     async (c) => {
@@ -84,32 +85,26 @@ function routesOf(level: Level) {
     },
   )
 
-  app.get(one, about(`Show a ${name}`, z.object({ [name]: schema })), inContainer, async (c) => {
+  app.get(one, about(`Show ${aName}`, z.object({ [name]: schema })), inContainer, async (c) => {
     const row = await load(level, c.var.scope)
     return c.json({ [name]: viewContainer(name, row, c.env.PUBLIC_ORIGIN) })
   })
 
-  app.put(
-    one,
-    about(`Change a ${name}`, Changed),
-    inContainer,
-    body(ContainerChange),
-    async (c) => {
-      const { scope, caller } = c.var
-      const { image, ...input } = c.req.valid('json')
-      const row = await load(level, scope)
-      const picture = await changedImage(image, c.env.PUBLIC_ORIGIN)
-      const changed = await updateContainer(caller, level, row, scope.slugs, input, picture)
-      if (!changed) {
-        await scope.with()
-        throw taken(input)
-      }
-      const view = viewContainer(name, changed, c.env.PUBLIC_ORIGIN)
-      return c.json({ status: 'updated', [name]: view })
-    },
-  )
+  app.put(one, about(`Change ${aName}`, Changed), inContainer, body(ContainerChange), async (c) => {
+    const { scope, caller } = c.var
+    const { image, ...input } = c.req.valid('json')
+    const row = await load(level, scope)
+    const picture = await changedImage(image, c.env.PUBLIC_ORIGIN)
+    const changed = await updateContainer(caller, level, row, scope.slugs, input, picture)
+    if (!changed) {
+      await scope.with()
+      throw taken(input)
+    }
+    const view = viewContainer(name, changed, c.env.PUBLIC_ORIGIN)
+    return c.json({ status: 'updated', [name]: view })
+  })
 
-  app.delete(one, about(`Delete a ${name}`, Changed), inContainer, async (c) => {
+  app.delete(one, about(`Delete ${aName}`, Changed), inContainer, async (c) => {
     const { scope, caller } = c.var
     const row = await load(level, scope)
     if (!(await deleteContainer(caller, level, row, scope.slugs))) await scope.with()

@@ -122,11 +122,12 @@ export const instances = new Hono<Env>()
     '/badges/:badge/instances/:email',
     about('Revoke an award', Changed),
     inInstance,
+    query(z.object({ reason: z.string().optional() })),
     async (c) => {
       const { scope, caller } = c.var
       const { badge, instance: row } = await scope.with()
       const type = c.req.header('Content-Type')
-      const reason = readReason(c.req.query('reason') ?? (await bodyReason(type, c.var.raw)))
+      const reason = readReason(c.req.valid('query').reason ?? (await bodyReason(type, c.var.raw)))
       const origin = c.env.PUBLIC_ORIGIN
       const shown = viewBadge(badge, origin)
       const { badge: _badge, urls: _urls, ...instance } = viewInstance(row, null, origin)

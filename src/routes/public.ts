@@ -16,6 +16,7 @@ import { openDb } from '../store/db'
 import { findImage } from '../store/images'
 import { findPublicInstance } from '../store/instances'
 import { badgePath, publicPath, type Slugs } from '../urls'
+import { filter } from '../values'
 import { type ApiDescription, DOCS_POLICY, docsPage } from '../views/docsPage'
 import {
   issuersOf,
@@ -33,7 +34,6 @@ import {
   PAGE_POLICY,
   revokedPage,
 } from '../views/pages'
-import { archivedOf } from './badges'
 
 /** Clients of the original demand at least its last version, `0.2.22`. */
 export const VERSION = '0.3.0'
@@ -134,9 +134,9 @@ export const publicRoutes = new Hono<Env>()
   .get(
     '/public/badges',
     about('List public badges', listOf('badgelist', z.object({ location: z.string() })), OPEN),
-    query(ListQuery.extend({ archived: z.string().optional() })),
+    query(ListQuery.extend({ archived: filter('archived', false) })),
     async (c) => {
-      const list = listPublicBadges(archivedOf(c.req.query('archived')))
+      const list = listPublicBadges(c.req.valid('query').archived)
       const view = ({ slug, ...slugs }: Slugs & { slug: string }) => ({
         location: c.env.PUBLIC_ORIGIN + publicPath(badgePath(slugs, slug)),
       })

@@ -273,8 +273,22 @@ const whole = ({ id, description, required, note }: Criterion) => ({
   note: note ?? '',
 })
 
-function replaceItems(table: string, columns: string[], badge: SQL, items: object[]): SQL[] {
-  const json = JSON.stringify(items)
+/** An id that is given twice stays with the first; the other items are new. */
+function withOwnIds<T extends { id?: number | null }>(items: readonly T[]): T[] {
+  const seen = new Set<number>()
+  return items.map((item) => {
+    if (item.id == null || !seen.has(item.id)) {
+      if (item.id != null) seen.add(item.id)
+      return item
+    }
+    return { ...item, id: null }
+  })
+}
+
+type Item = { id?: number | null }
+
+function replaceItems(table: string, columns: string[], badge: SQL, items: Item[]): SQL[] {
+  const json = JSON.stringify(withOwnIds(items))
   const field = (column: string) => sql.raw(`json_extract(j.value, '$.${column}')`)
   const sets = columns.map((column) => sql`${sql.identifier(column)} = ${field(column)}`)
   const name = sql.identifier(table)
