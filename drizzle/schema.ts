@@ -46,6 +46,8 @@ const container = () => ({
   description: text(),
   email: nocase(),
   imageId: integer().references((): AnySQLiteColumn => images.id),
+  /** Where that image is: its remote URL, or the path under which we serve its bytes. */
+  image: text(),
   language: text(),
   translations: text(),
   ...written(),
@@ -141,6 +143,13 @@ export const badges = sqliteTable(
     type: text().notNull().default(''),
     archived: flag(0),
     imageId: integer().references(() => images.id),
+    /** Where that image is: its remote URL, or the path under which we serve its bytes. */
+    image: text(),
+    /**
+     * Its four lists as answers show them, JSON: written with the rows of `criteria`, `alignments`, `categories` and
+     * `tags`, so that reading a badge reads one row instead of fifteen.
+     */
+    lists: text().notNull().default('{"criteria":[],"alignments":[],"categories":[],"tags":[]}'),
     /** How many live awards there are; every batch that awards or revokes moves it. */
     awarded: integer().notNull().default(0),
     status: text().notNull().default('published'),
@@ -457,9 +466,12 @@ export const events = sqliteTable(
     type: text().notNull(),
     /** The award's slug, the application's slug, …: deliveries about one subject keep their order. */
     subject: text().notNull(),
-    /** The exact bytes of the contract's message; null for types it lacks, and after retention. */
+    /**
+     * The exact bytes of the contract's message; null for types it lacks, and after retention. Where `versionId` is set, one
+     * U+0001, which no JSON text can hold, stands for that version's badge: it would be stored with every award otherwise.
+     */
     body: text(),
-    /** The members of the `events-1` envelope's `data`, without the badge, which stands in the version. */
+    /** The `data` of the `events-1` envelope, a JSON object, its badge likewise. */
     data: text(),
     versionId: integer().references(() => badgeVersions.id),
     createdAt: integer().notNull(),

@@ -34,7 +34,7 @@ const app = new Hono<Env>({ getPath: routedPath })
 app.use(
   logged,
   configured,
-  routable(() => app.routes),
+  routable(() => app.router),
   atOrigin,
   database,
 )

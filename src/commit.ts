@@ -22,7 +22,7 @@ export type Caller = {
   env: Bindings
   /** The request's time in milliseconds. */
   now: number
-  /** The request's own name for its change: rows that it writes carry it. */
+  /** The request's id as the name of its change: rows that it writes carry it. */
   op: string
   key: Key
   /** Method and route template: what the audit calls the change. */

@@ -22,6 +22,8 @@ export type Env = {
     requestId: string
     /** The request's time in milliseconds; the only clock that handlers and stores read. */
     now: number
+    /** Method and path of the route that serves the request, its parameters by name: `GET /systems/:system`. */
+    template: string
     /** The methods that the path has, as `Allow` names them. */
     allowed: () => string
     db: Db

@@ -14,6 +14,9 @@ export const EVENT_WORDS = {
 
 export type EventType = keyof typeof EVENT_WORDS
 
+/** Stands in an event's bytes for the badge of its version: raw, it cannot occur in JSON. */
+const BADGE = '\u0001'
+
 /** The id of an event that `op` records; `webhook-id` of all its attempts. Ids of one request stand together. */
 const eventId = (op: string, seq: SQL) => sql`'evt_' || ${op} || '_' || ${seq}`
 const eventsOf = (op: string) => [`evt_${op}_`, `evt_${op}_~`] as const
@@ -53,7 +56,7 @@ export type AwardedEvents = {
 
 /**
  * Records a `badge.awarded` event for each award that this op made, set-based: one statement for one award or for
- * thousands. The badge is the frozen version that the award stands on; the key order is contract §6.2's.
+ * thousands. The badge is that of the frozen version on which the award stands; the key order is contract §6.2's.
  */
 export function recordAwards(op: string, now: number, awards: AwardedEvents): SQL {
   const { systemId, assertionUrl, comment, shared } = awards
@@ -64,15 +67,15 @@ export function recordAwards(op: string, now: number, awards: AwardedEvents): SQ
   return sql`
     insert into events (id, systemId, seq, type, subject, body, data, versionId, createdAt)
     select ${eventId(op, sql`i.seq`)}, ${systemId}, i.seq, 'badge.awarded', i.slug,
-      '{"action":"award","uid":' || json_quote(i.slug) || ',"badge":' || v.badge || ${email}
+      '{"action":"award","uid":' || json_quote(i.slug) || ',"badge":' || ${BADGE} || ${email}
         || ',"assertionUrl":' || ${url} || ',"issuedOn":' || (i.issuedOn / 1000)
         || ',"comment":' || ${JSON.stringify(comment)} || '}',
-      '{"instance":{"slug":' || json_quote(i.slug) || ${email} || ${middle} || ${url} || '}}',
+      '{"instance":{"slug":' || json_quote(i.slug) || ${email} || ${middle} || ${url} || '},"badge":' || ${BADGE} || '}',
       i.versionId, ${now}
     from (
       select i.*, ${lastSeq(systemId)} + row_number() over (order by i.id) as seq
       from (${awards.awards}) i
-    ) i join badgeVersions v on v.id = i.versionId`
+    ) i`
 }
 
 export type ReviewedEvent = {
@@ -147,12 +150,12 @@ export type Frozen = {
 
 /** The exact bytes that a delivery sends, the same for each attempt: contract §6.2, or the `events-1` envelope. */
 export function messageOf(event: Frozen, format: 'badgekit-1' | 'events-1'): string {
-  return format === 'events-1' ? envelope(event) : (event.body ?? '')
+  const message = format === 'events-1' ? envelope(event) : (event.body ?? '')
+  const { badge } = event
+  return badge === null ? message : message.replace(BADGE, () => badge)
 }
 
-function envelope({ eventId, type, createdAt, seq, data, badge }: Frozen): string {
-  const members = (data ?? '{}').slice(0, -1)
-  const whole = badge === null ? `${members}}` : `${members},"badge":${badge}}`
+function envelope({ eventId, type, createdAt, seq, data }: Frozen): string {
   const timestamp = new Date(createdAt).toISOString()
-  return `{"id":"${eventId}","type":"${type}","timestamp":"${timestamp}","sequence":${seq},"data":${whole}}`
+  return `{"id":"${eventId}","type":"${type}","timestamp":"${timestamp}","sequence":${seq},"data":${data ?? '{}'}}`
 }

@@ -1,7 +1,6 @@
-import type { Context, MiddlewareHandler } from 'hono'
+import type { MiddlewareHandler } from 'hono'
 import { matchedRoutes } from 'hono/route'
 import type { Router } from 'hono/router'
-import { TrieRouter } from 'hono/router/trie-router'
 import { randomHex } from './crypto'
 import type { Bindings, Env } from './env'
 import { ApiError, badRequest, methodNotAllowed, noSuchPath, tooLarge, unavailable } from './errors'
@@ -22,7 +21,7 @@ export const logged: MiddlewareHandler<Env> = async (c, next) => {
   console.log(
     JSON.stringify({
       request: c.var.requestId,
-      route: templateOf(c),
+      route: c.var.template ?? `${c.req.method} *`,
       status: c.res.status,
       ms: Date.now() - started,
       trips,
@@ -30,12 +29,6 @@ export const logged: MiddlewareHandler<Env> = async (c, next) => {
       key: c.var.key?.name,
     }),
   )
-}
-
-/** Method and path of the route that serves the request, its parameters by name: `GET /systems/:system`. */
-const templateOf = (c: Context<Env>) => {
-  const route = matchedRoutes(c).findLast(({ method }) => method !== 'ALL')
-  return route ? `${c.req.method} ${route.path}` : `${c.req.method} *`
 }
 
 /** Refuses to serve with settings that are missing, or that belong to local development alone. */
@@ -88,30 +81,23 @@ const OPEN = /^\/(?:public|images)\//
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE']
 
 /** Answers unknown paths with 404 and wrong methods with 405, before any signature is asked for (contract §2.7). */
-export function routable(routes: () => { method: string; path: string }[]): MiddlewareHandler<Env> {
-  let table: Router<true> | undefined
-  return async (c, next) => {
-    table ??= tableOf(routes())
+export const routable =
+  (router: () => Router<[unknown, { method: string }]>): MiddlewareHandler<Env> =>
+  (c, next) => {
     const { method, path } = c.req
-    if (method === 'OPTIONS' && OPEN.test(path)) return next()
-    checkEncoding(path)
-    const known = table
-    const serves = (candidate: string) => known.match(candidate, path)[0].length > 0
+    const serves = (candidate: string) =>
+      router()
+        .match(candidate, path)[0]
+        .some(([[, route]]) => route.method !== 'ALL')
     c.set('allowed', () => METHODS.filter(serves).join(', '))
-    if (serves(method === 'HEAD' ? 'GET' : method)) return next()
+    const route = matchedRoutes(c).findLast((matched) => matched.method !== 'ALL')
+    c.set('template', `${method} ${route?.path ?? '*'}`)
+    checkEncoding(path)
+    if (route || (method === 'OPTIONS' && OPEN.test(path))) return next()
     const allowed = c.var.allowed()
     if (allowed === '') throw noSuchPath(targetOf(c.req.raw))
     throw methodNotAllowed(method, allowed)
   }
-}
-
-function tableOf(routes: { method: string; path: string }[]): Router<true> {
-  const table = new TrieRouter<true>()
-  for (const { method, path } of routes) {
-    if (METHODS.includes(method)) table.add(method, path, true)
-  }
-  return table
-}
 
 function checkEncoding(path: string): void {
   if (!path.includes('%')) return
@@ -157,7 +143,7 @@ export const readBody: MiddlewareHandler<Env> = async (c, next) => {
   if (encoding && encoding !== 'identity') {
     throw new ApiError(415, 'UnsupportedMediaTypeError', encoding)
   }
-  const limit = (WITH_IMAGE.test(templateOf(c)) ? 8 : 2) * MIB
+  const limit = (WITH_IMAGE.test(c.var.template) ? 8 : 2) * MIB
   if (Number(c.req.header('Content-Length') ?? 0) > limit) throw tooLarge(limit)
   c.set('raw', await readUpTo(c.req.raw.body, limit))
   return next()
@@ -197,9 +183,9 @@ export const callers: MiddlewareHandler<Env> = async (c, next) => {
     db,
     env: c.env,
     now,
-    op: randomHex(12),
+    op: requestId,
     key,
-    action: templateOf(c),
+    action: c.var.template,
     requestId,
     waitUntil: (work) => c.executionCtx.waitUntil(work),
   })

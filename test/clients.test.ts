@@ -4,6 +4,7 @@ import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type Answer, api, ask, type Call, ORIGIN, send } from './helpers/api'
 import {
   badge,
+  EVENTS,
   levels,
   outbox,
   PNG_URI,
@@ -552,7 +553,7 @@ describe('django-badgekit-webhooks', () => {
     const { slug } = made.body.application
     await jsc('POST', `${seed.path}/applications/${slug}/reviews`, { author: 'rev@example.org' })
     const { results } = await env.DB.prepare(
-      'select e.body from events e join badges b on b.systemId = e.systemId where b.id = ? order by seq',
+      `select e.body from ${EVENTS} e join badges b on b.systemId = e.systemId where b.id = ? order by seq`,
     )
       .bind(seed.badge.id)
       .all<{ body: string }>()

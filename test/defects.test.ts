@@ -12,6 +12,7 @@ import { type Answer, api, ask, ORIGIN, send, sign } from './helpers/api'
 import {
   badge,
   container,
+  EVENTS,
   levels,
   outbox,
   PNG,
@@ -465,7 +466,7 @@ describe('wrong data', () => {
     const subjects = (await news()).map(({ subject }) => subject)
     expect(subjects).toHaveLength(3)
     const { results } = await env.DB.prepare(
-      `select body from events where subject in (${subjects.map(() => '?')}) order by seq`,
+      `select body from ${EVENTS} where subject in (${subjects.map(() => '?')}) order by seq`,
     )
       .bind(...subjects)
       .all<{ body: string }>()
@@ -487,7 +488,7 @@ describe('wrong data', () => {
     const { status } = await api.post(`${path}/reviews`, { author: 'rev@example.org' })
     expect(status).toBe(201)
     expect(await news()).toEqual([{ type: 'application.reviewed', subject: slug, deliveries: 0 }])
-    const body = await env.DB.prepare('select body from events where subject = ?')
+    const body = await env.DB.prepare(`select body from ${EVENTS} where subject = ?`)
       .bind(slug)
       .first<string>('body')
     expect(JSON.parse(body ?? '').application.evidence).toEqual(evidence)

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { app } from '../src/app'
 import type { Bindings } from '../src/env'
 import { type Answer, api, ORIGIN, sign } from './helpers/api'
-import { badge, levels, outbox, rows, seedBadge, seedWebhook, unique } from './helpers/seed'
+import { badge, EVENTS, levels, outbox, rows, seedBadge, seedWebhook, unique } from './helpers/seed'
 
 type Seed = Awaited<ReturnType<typeof seedBadge>>
 type Hook = Awaited<ReturnType<typeof seedWebhook>>
@@ -34,7 +34,7 @@ type Event = {
 const eventsOf = async (seed: Seed) =>
   (
     await env.DB.prepare(
-      'select e.* from events e join badges b on b.systemId = e.systemId where b.id = ? order by seq',
+      `select e.* from ${EVENTS} e join badges b on b.systemId = e.systemId where b.id = ? order by seq`,
     )
       .bind(seed.badge.id)
       .all<Event>()

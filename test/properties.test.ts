@@ -86,7 +86,8 @@ async function storedOf(id: number) {
       env.DB.prepare(`select * from ${table} where badgeId = ? order by id`).bind(id),
     ),
   ])
-  const own = { id: 0, uid: '', slug: '', op: '', createdAt: 0, updatedAt: 0 }
+  const shown = String(row?.results[0]?.lists).replace(/"id":\d+/g, '"id":0')
+  const own = { id: 0, uid: '', slug: '', op: '', createdAt: 0, updatedAt: 0, lists: shown }
   return [
     { ...row?.results[0], ...own },
     ...lists.map(({ results }) => results.map((item) => ({ ...item, id: 0, badgeId: 0 }))),

@@ -6,35 +6,21 @@ import { badgePath, publicPath, type Slugs } from '../urls'
 import { type Container, containerJson, isLive, type Place } from './containers'
 import { bump, bumpContainers, containerTotal, countOf } from './counters'
 import { fixed, insertIf, type List, type Statement, updateWhere, wrote } from './db'
-import { attachImage, imageOf, type NewImage } from './images'
+import { attachImage, type NewImage } from './images'
 
-/** A badge with all that the contract shows of it; nested rows are JSON texts. */
+/** A badge with its containers, each a JSON text of `containerJson`. */
 export type BadgeRow = typeof badges.$inferSelect & {
-  image: string | null
   system: string
   issuer: string | null
   program: string | null
-  criteria: string
-  alignments: string
-  categories: string
-  tags: string
 }
-
-const list = (fields: string, table: string) =>
-  sql.raw(`(
-  select json_group_array(${fields.startsWith('json') ? `json(o)` : 'o'}) from (
-    select ${fields} as o from ${table} where badgeId = b.id order by id))`)
 
 /** The columns of `BadgeRow` for `badges b`. */
 export const badgeColumns = fixed(sql`
-  b.*, ${imageOf('b')} as image,
+  b.*,
   (select ${containerJson('x')} from systems x where x.id = b.systemId) as system,
   (select ${containerJson('x')} from issuers x where x.id = b.issuerId) as issuer,
-  (select ${containerJson('x')} from programs x where x.id = b.programId) as program,
-  ${list(`json_object('id', id, 'description', description, 'required', required, 'note', note)`, 'criteria')} as criteria,
-  ${list(`json_object('id', id, 'name', name, 'url', url, 'description', description)`, 'alignments')} as alignments,
-  ${list('value', 'categories')} as categories,
-  ${list(`json_object('id', id, 'value', value)`, 'tags')} as tags`)
+  (select ${containerJson('x')} from programs x where x.id = b.programId) as program`)
 
 /** Rows of `badges b` that hang, at any depth, from a container. */
 export const within = ({ systemId, issuerId, programId }: Container): SQL => sql`
@@ -263,8 +249,23 @@ function replaceLists(which: SQL, op: string, input: BadgeInput): SQL[] {
       : []),
     ...(categories ? replaceValues('categories', badge, categories) : []),
     ...(tags ? replaceValues('tags', badge, tags) : []),
+    ...(criteria || alignments || categories || tags ? [showLists(which, op)] : []),
   ]
 }
+
+const listOf = (item: string, table: string) =>
+  sql.raw(`(
+    select json_group_array(${item.startsWith('json') ? 'json(o)' : 'o'}) from (
+      select ${item} as o from ${table} where badgeId = badges.id order by id))`)
+
+/** Keeps the lists as answers show them. */
+const showLists = (which: SQL, op: string) => sql`
+  update badges set lists = json_object(
+    'criteria', json(${listOf(`json_object('id', id, 'description', description, 'required', required, 'note', note)`, 'criteria')}),
+    'alignments', json(${listOf(`json_object('id', id, 'name', name, 'url', url, 'description', description)`, 'alignments')}),
+    'categories', json(${listOf('value', 'categories')}),
+    'tags', json(${listOf(`json_object('id', id, 'value', value)`, 'tags')}))
+  where ${which} and op = ${op}`
 
 const whole = ({ id, description, required, note }: Criterion) => ({
   id,

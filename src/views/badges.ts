@@ -51,8 +51,14 @@ export const Badge = z
 
 export type Badge = z.infer<typeof Badge>
 
+type Lists = Pick<Badge, 'criteria' | 'alignments' | 'categories' | 'tags'>
+
+/** A badge's four lists, as its row keeps them. */
+export const listsOf = ({ lists }: Pick<BadgeRow, 'lists'>) => JSON.parse(lists) as Lists
+
 /** A badge as every answer and message shows it. `issuer` and `program` are absent, never null, when it has none. */
 export function viewBadge(row: BadgeRow, origin: string): Badge {
+  const { criteria, alignments, categories, tags } = listsOf(row)
   return {
     id: row.id,
     slug: row.slug,
@@ -74,11 +80,11 @@ export function viewBadge(row: BadgeRow, origin: string): Badge {
     ...(row.issuer !== null && { issuer: viewNested('issuer', row.issuer, origin) as Issuer }),
     ...(row.program !== null && { program: viewNested('program', row.program, origin) }),
     criteriaUrl: row.criteriaUrl,
-    criteria: JSON.parse(row.criteria),
-    alignments: JSON.parse(row.alignments),
+    criteria,
+    alignments,
     evidenceType: row.evidenceType,
-    categories: JSON.parse(row.categories),
-    tags: JSON.parse(row.tags),
+    categories,
+    tags,
     milestones: [],
   }
 }

@@ -3,6 +3,7 @@ import type { BadgeRow } from '../store/badges'
 import type { NestedContainer } from '../store/containers'
 import type { PublicRow } from '../store/instances'
 import { assertionPath, badgePath, containerPath, imageUrl, publicPath, type Slugs } from '../urls'
+import { listsOf } from './badges'
 
 /** Open Badges 1.1 documents in the contract's shape (§7): times in Unix seconds, an unsalted identity. */
 const CONTEXT = 'https://w3id.org/openbadges/v1'
@@ -55,8 +56,7 @@ export const viewRevoked = (slug: string, reason: string | null, origin: string)
 
 /** A badge class: §7.2. `slugs` are those of the path by which it was asked for. */
 export function viewBadgeClass(row: BadgeRow, slugs: Slugs, origin: string) {
-  const tags = (JSON.parse(row.tags) as { value: string }[]).map((tag) => tag.value)
-  const alignments = JSON.parse(row.alignments) as Record<'name' | 'url' | 'description', string>[]
+  const { alignments, tags } = listsOf(row)
   return {
     '@context': CONTEXT,
     type: 'BadgeClass',
@@ -71,7 +71,7 @@ export function viewBadgeClass(row: BadgeRow, slugs: Slugs, origin: string) {
       ...(description && { description }),
     })),
     issuer: origin + publicPath(containerPath(slugsOf(row))),
-    ...(tags.length > 0 && { tags }),
+    ...(tags.length > 0 && { tags: tags.map(({ value }) => value) }),
   }
 }
 

@@ -2,6 +2,7 @@ import type { BadgeRow } from '../store/badges'
 import type { NestedContainer } from '../store/containers'
 import type { PublicRow } from '../store/instances'
 import { assertionPath, badgePath, containerPath, imageUrl, publicPath, type Slugs } from '../urls'
+import { listsOf } from './badges'
 import { issuersOf, slugsOf } from './openbadges'
 import type { AwardPage, BadgePage, IssuerPage } from './pages'
 
@@ -11,7 +12,7 @@ import type { AwardPage, BadgePage, IssuerPage } from './pages'
 const dataUrl = (url: string) => `${url}?as=json`
 
 function badgeOf(row: BadgeRow, origin: string): AwardPage['badge'] {
-  const criteria = JSON.parse(row.criteria) as { description: string; required: 0 | 1 }[]
+  const { criteria, alignments, tags } = listsOf(row)
   return {
     name: row.name,
     strapline: row.strapline,
@@ -22,8 +23,8 @@ function badgeOf(row: BadgeRow, origin: string): AwardPage['badge'] {
       description,
       required: required === 1,
     })),
-    tags: (JSON.parse(row.tags) as { value: string }[]).map((tag) => tag.value),
-    alignments: JSON.parse(row.alignments),
+    tags: tags.map(({ value }) => value),
+    alignments,
     url: origin + publicPath(badgePath(slugsOf(row), row.slug)),
   }
 }

@@ -76,6 +76,13 @@ export async function seedWebhook(system: string, more: object = {}) {
   }
 }
 
+/** The events with their whole bytes: what is stored leaves the badge of an award to its version. */
+export const EVENTS = `(
+  select e.id, e.systemId, e.seq, e.type, e.subject, e.createdAt, e.versionId,
+    replace(e.body, char(1), coalesce(v.badge, '')) as body,
+    replace(e.data, char(1), coalesce(v.badge, '')) as data
+  from events e left join badgeVersions v on v.id = e.versionId)`
+
 /** What stands in the outbox: every event with how many deliveries it has. */
 export async function outbox(): Promise<{ type: string; subject: string; deliveries: number }[]> {
   const { results } = await env.DB.prepare(

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { app } from '../../src/app'
 import type { Bindings } from '../../src/env'
 import { type Answer, api, ask, ORIGIN, send, sign } from '../helpers/api'
-import { levels, outbox, rows, seedBadge, seedWebhook, unique } from '../helpers/seed'
+import { EVENTS, levels, outbox, rows, seedBadge, seedWebhook, unique } from '../helpers/seed'
 
 type Seed = Awaited<ReturnType<typeof seedBadge>>
 
@@ -46,7 +46,7 @@ type Event = { seq: number; subject: string; body: string; data: string }
 const eventsOf = async (seed: Seed) =>
   (
     await env.DB.prepare(
-      'select e.* from events e join badges b on b.systemId = e.systemId where b.id = ? order by seq',
+      `select e.* from ${EVENTS} e join badges b on b.systemId = e.systemId where b.id = ? order by seq`,
     )
       .bind(seed.badge.id)
       .all<Event>()

@@ -4,6 +4,7 @@ import { type Answer, api } from '../helpers/api'
 import {
   badge,
   container,
+  EVENTS,
   levels,
   outbox,
   rows,
@@ -63,7 +64,7 @@ const holds = async (seed: Seed, i: number, email = EMAIL) =>
 /** The messages of a system's events, in sequence. */
 async function messages(seed: Seed): Promise<Shown[]> {
   const { results } = await env.DB.prepare(
-    `select e.seq, e.subject, e.body from events e join badges b on b.systemId = e.systemId
+    `select e.seq, e.subject, e.body from ${EVENTS} e join badges b on b.systemId = e.systemId
      where b.id = ? order by e.seq`,
   )
     .bind(seed.badges[0].id)
