@@ -3,7 +3,7 @@ import { audit } from '../drizzle/schema'
 import type { Key } from './auth'
 import { ring } from './doorbell'
 import type { Bindings } from './env'
-import { doorbells, fanOut } from './events'
+import { fanOut } from './events'
 import { forget } from './publicCache'
 import {
   type Db,
@@ -60,7 +60,7 @@ export async function commit<const T extends readonly Statement[]>(
   { change, done, events = [], audit: trail, remove = [], read, forget: paths = [] }: Change<T>,
 ): Promise<RowsOf<T>> {
   const { op, now, key, action, requestId } = caller
-  const rung = events.length > 0 ? [fanOut(op, now), doorbells(op)] : []
+  const rung = events.length > 0 ? [fanOut(op, now)] : []
   const record = insertIf(
     audit,
     {
@@ -77,7 +77,7 @@ export async function commit<const T extends readonly Statement[]>(
   const effects = [...change, ...events, ...rung, record, ...remove]
   const results = await once(caller.db, op, effects, read)
   await forget(caller.env, paths)
-  const ids = rung.length > 0 ? results[change.length + events.length + 1] : []
+  const ids = rung.length > 0 ? results[change.length + events.length] : []
   caller.waitUntil(ring(caller.env, (ids ?? []) as { id: number }[]))
   return results.slice(effects.length) as RowsOf<T>
 }

@@ -45,8 +45,9 @@ export const recordEvent = (op: string, now: number, event: NewEvent, done: SQL)
 
 export type AwardedEvents = {
   systemId: number
-  /** The rows of `badgeInstances` that this op has made, in SQL. */
+  /** The rows of `badgeInstances` that this op has made, in SQL; `one` when there can be no more than one. */
   awards: SQL
+  one: boolean
   /** The absolute assertion URL of a row `i`, in SQL. */
   assertionUrl: SQL
   comment: string | null
@@ -64,6 +65,7 @@ export function recordAwards(op: string, now: number, awards: AwardedEvents): SQ
   const middle = `,"expires":${JSON.stringify(expires)},"issuedOn":${JSON.stringify(issuedOn)},"claimCode":${JSON.stringify(claimCode)},"assertionUrl":`
   const email = sql`',"email":' || json_quote(i.email)`
   const url = sql`json_quote(${assertionUrl})`
+  const place = awards.one ? sql`1` : sql`row_number() over (order by i.id)`
   return sql`
     insert into events (id, systemId, seq, type, subject, body, data, versionId, createdAt)
     select ${eventId(op, sql`i.seq`)}, ${systemId}, i.seq, 'badge.awarded', i.slug,
@@ -73,7 +75,7 @@ export function recordAwards(op: string, now: number, awards: AwardedEvents): SQ
       '{"instance":{"slug":' || json_quote(i.slug) || ${email} || ${middle} || ${url} || '},"badge":' || ${BADGE} || '}',
       i.versionId, ${now}
     from (
-      select i.*, ${lastSeq(systemId)} + row_number() over (order by i.id) as seq
+      select i.*, ${lastSeq(systemId)} + ${place} as seq
       from (${awards.awards}) i
     ) i`
 }
@@ -118,8 +120,8 @@ const wants = sql`
     when 'badge.awarded' then 'award' when 'badge.revoked' then 'revoke'
     when 'application.reviewed' then 'review' else e.type end))`
 
-/** One delivery for each event that `op` recorded and each webhook that wants it. */
-export function fanOut(op: string, now: number): SQL {
+/** One delivery for each event that `op` recorded and each webhook that wants it; gives their ids, for the doorbell. */
+export function fanOut(op: string, now: number): SQL<{ id: number }> {
   const [from, to] = eventsOf(op)
   return sql`
     insert into deliveries (systemId, eventId, webhookId, subject, seq, nextAt, createdAt)
@@ -128,13 +130,7 @@ export function fanOut(op: string, now: number): SQL {
       on w.systemId = e.systemId and w.state = 'active' and w.deletedAt is null
     where e.id between ${from} and ${to} and ${wants}
     order by e.seq, w.id
-    on conflict (eventId, webhookId) do nothing`
-}
-
-/** The deliveries that `op` made, for the doorbell; the sweep finds the rest. */
-export function doorbells(op: string): SQL<{ id: number }> {
-  const [from, to] = eventsOf(op)
-  return sql`select id from deliveries where eventId between ${from} and ${to} order by id limit 1000`
+    on conflict (eventId, webhookId) do nothing returning id`
 }
 
 /** The columns of an event (and of its badge version) that its messages are made of; none of them ever changes. */

@@ -6,15 +6,56 @@ import { keepVersion, type Version, versionId } from './versions'
 
 /** The statements by which awards come to be: one earner or thousands, asked for or by a milestone. */
 
+/**
+ * Who is to be awarded. One earner and many are told apart only here: for one, statements need no list, and that makes an award
+ * quicker.
+ */
+export type Earners = {
+  /** Rows `(email, place)` of those who do not hold a badge, each once, in the order given; in SQL. */
+  without(badge: BadgeId): SQL
+  /** The same with those who hold it. */
+  all: SQL
+  /** The awards of a badge that `op` has made to them, in id order; in SQL. */
+  made(op: string, badge: BadgeId): SQL
+  /** How many awards there are at the most. */
+  one: boolean
+}
+
+type BadgeId = Pick<BadgeRow, 'id' | 'systemId'>
+
+/** The award to this earner will have this slug. */
+export const oneEarner = (email: string, slug: string): Earners => ({
+  one: true,
+  without: (badge) => sql`
+    select ${email} as email, 0 as place where not exists (${held(badge, sql`${email}`)})`,
+  all: sql`select ${email} as email, 0 as place`,
+  made: (op) => sql`select * from badgeInstances where slug = ${slug} and op = ${op}`,
+})
+
+/** @param emails JSON array of the earners' addresses. Awards are sought by earner, so that `op` needs no index. */
+export const manyEarners = (emails: string): Earners => ({
+  one: false,
+  without: (badge) => sql`
+    select j.value as email, min(j.key) as place from json_each(${emails}) j
+    where not exists (${held(badge, sql`j.value`)}) group by j.value collate nocase`,
+  all: sql`
+    select j.value as email, min(j.key) as place from json_each(${emails}) j
+    group by j.value collate nocase`,
+  made: (op, { id, systemId }) => sql`
+    select m.* from badgeInstances m where m.id in (
+      select i.id from json_each(${emails}) j cross join badgeInstances i
+      where i.systemId = ${systemId} and i.email = j.value and i.badgeId = ${id} and i.op = ${op})
+    order by m.id`,
+})
+
 export type Awards = {
   op: string
   /** Milliseconds. */
   now: number
   origin: string
-  badge: Pick<BadgeRow, 'id' | 'systemId'>
+  badge: BadgeId
   version: Version
-  /** JSON array of the earners' addresses. */
-  emails: string
+  earners: Earners
   issuedOn: number
   expires: number | null
   comment: string | null
@@ -31,22 +72,10 @@ type Asked = Awards & {
 }
 
 /** The newest live award of a badge to an earner (`email`, in SQL). */
-export const held = (badgeId: number, systemId: number, email: SQL) => sql`
+export const held = ({ id, systemId }: BadgeId, email: SQL) => sql`
   select h.slug from badgeInstances h
-  where h.systemId = ${systemId} and h.email = ${email} and h.badgeId = ${badgeId} and h.revokedAt is null
+  where h.systemId = ${systemId} and h.email = ${email} and h.badgeId = ${id} and h.revokedAt is null
   order by h.id desc limit 1`
-
-/** The awards of a badge that `op` has made to some of `emails`, in id order. The look-up is by earner, so `op` needs no index. */
-export const made = <Row>(
-  op: string,
-  { id, systemId }: Pick<BadgeRow, 'id' | 'systemId'>,
-  emails: string,
-) =>
-  sql<Row>`
-    select m.* from badgeInstances m where m.id in (
-      select i.id from json_each(${emails}) j cross join badgeInstances i
-      where i.systemId = ${systemId} and i.email = j.value and i.badgeId = ${id} and i.op = ${op})
-    order by m.id`
 
 /** A live badge with room for `count` more: a `limit` of null or 0 is none. */
 const hasRoom = (badgeId: number, count: SQL) => sql`
@@ -54,43 +83,47 @@ const hasRoom = (badgeId: number, count: SQL) => sql`
     and ("limit" is null or "limit" <= 0 or awarded + ${count} <= "limit"))`
 
 /** Counts the awards that `op` has made to their badge. */
-export const countMade = ({ op, badge, emails }: Pick<Awards, 'op' | 'badge' | 'emails'>) => sql`
-  update badges set awarded = awarded + (select count(*) from (${made(op, badge, emails)}))
-  where id = ${badge.id} and exists (${made(op, badge, emails)})`
+export const countMade = ({ op, badge, earners }: Pick<Awards, 'op' | 'badge' | 'earners'>) => {
+  const made = earners.made(op, badge)
+  const count = earners.one ? sql`1` : sql`(select count(*) from (${made}))`
+  return sql`
+    update badges set awarded = awarded + ${count} where id = ${badge.id} and exists (${made})`
+}
 
-/** Awards to all of `emails` who do not hold the badge, or to none: when not all find room, or `condition` fails. */
+/** Awards to all who do not hold the badge, or to none: when not all of them find room, or `condition` fails. */
 export function awardStatements(asked: Asked) {
-  const { op, now, badge, version, emails, issuedOn, expires, claimCode, slug, repeat } = asked
-  const again = repeat ? sql`(select "unique" = 0 from badges where id = ${badge.id})` : sql`0`
-  const done = sql`exists (${made(op, badge, emails)})`
+  const { op, now, badge, version, earners, issuedOn, expires, claimCode, slug } = asked
+  const repeatable = sql`exists (select 1 from badges where id = ${badge.id} and "unique" = 0)`
+  const takers = asked.repeat
+    ? sql`select * from (${earners.all}) where ${repeatable} union select * from (${earners.without(badge)})`
+    : earners.without(badge)
+  const room = earners.one ? sql`1` : sql`(select count(*) from takers)`
   const change = [
     keepVersion(version, now),
     sql`
-      with earners as (
-        select j.value as email, min(j.key) as place from json_each(${emails}) j
-        where ${again} or not exists (${held(badge.id, badge.systemId, sql`j.value`)})
-        group by j.value collate nocase
-      )
+      with takers as (${takers})
       insert into badgeInstances (slug, systemId, badgeId, versionId, email, issuedOn, expires, claimCode, once,
         salt, op, createdAt, updatedAt)
-      select coalesce(${slug}, lower(hex(randomblob(20)))), ${badge.systemId}, ${badge.id},
-        ${versionId(version)}, e.email, ${issuedOn}, ${expires}, ${claimCode}, not ${again},
+      select ${slug ?? sql`lower(hex(randomblob(20)))`}, ${badge.systemId}, ${badge.id},
+        ${versionId(version)}, t.email, ${issuedOn}, ${expires}, ${claimCode},
+        ${asked.repeat ? sql`not ${repeatable}` : sql`1`},
         lower(hex(randomblob(16))), ${op}, ${now}, ${now}
-      from earners e
-      where ${hasRoom(badge.id, sql`(select count(*) from earners)`)} and ${asked.condition ?? sql`1`}
-      order by e.place
+      from takers t where ${hasRoom(badge.id, room)} and ${asked.condition ?? sql`1`}
+      order by t.place
       on conflict (slug) do nothing`,
     countMade(asked),
   ]
+  const done = sql`exists (${earners.made(op, badge)})`
   return { change, done, events: [eventsOf(asked, slug, claimCode)] }
 }
 
 /** The events of awards that `op` has made. */
 export const eventsOf = (awards: Awards, slug: string | null, claimCode: string | null): SQL => {
-  const { op, now, badge, emails, origin, comment, expires, issuedOn } = awards
+  const { op, now, badge, earners, origin, comment, expires, issuedOn } = awards
   return recordAwards(op, now, {
     systemId: badge.systemId,
-    awards: made(op, badge, emails),
+    awards: earners.made(op, badge),
+    one: earners.one,
     // A slug of ours needs no escapes.
     assertionUrl:
       slug === null

@@ -1,10 +1,11 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { badgeInstances, claimCodes } from '../../drizzle/schema'
 import { type Caller, commit, committed } from '../commit'
+import { randomHex } from '../crypto'
 import { recordEvent } from '../events'
 import { assertionPath } from '../urls'
 import type { Badge } from '../views/badges'
-import { type Awards, awardStatements, held, made } from './awards'
+import { type Awards, awardStatements, type Earners, held, manyEarners, oneEarner } from './awards'
 import { type BadgeRow, badgeColumns, within } from './badges'
 import type { Container } from './containers'
 import { type List, type Statement, updateWhere, wrote } from './db'
@@ -52,10 +53,12 @@ export async function award(
   const { op, now } = caller
   const { row, shown } = badge
   const code = codeOf(row, input.claimCode)
-  const awards = await awardsOf(caller, badge, [input.email], input)
+  const slug = input.slug ?? randomHex(20)
+  const earners = oneEarner(input.email, slug)
+  const awards = await awardsOf(caller, badge, earners, input)
   const granted = awardStatements({
     ...awards,
-    slug: input.slug,
+    slug,
     repeat: input.repeat,
     claimCode: input.claimCode,
     condition: code ? sql`exists (select 1 from claimCodes where ${code} and ${isUsable})` : sql`1`,
@@ -68,7 +71,7 @@ export async function award(
     op,
     updatedAt: now,
   }
-  const above = await milestoneStatements(caller, badge.above, awards.emails)
+  const above = await milestoneStatements(caller, badge.above, JSON.stringify([input.email]))
   const [rows, state] = await commit(caller, {
     change: [
       ...granted.change,
@@ -78,7 +81,7 @@ export async function award(
     done: granted.done,
     events: [...granted.events, ...above.events],
     audit: { systemId: row.systemId, target: `badges/${shown.slug}/instances` },
-    read: [made<InstanceRow>(op, row, awards.emails), stateOf(row, input, code)],
+    read: [earners.made(op, row) as Statement<InstanceRow>, stateOf(row, input, slug, code)],
   })
   return rows[0] ? { row: rows[0] } : refusal(state[0], input.claimCode !== null)
 }
@@ -91,19 +94,21 @@ export async function awardMany(
   input: AwardInput,
 ): Promise<{ rows: InstanceRow[] } | Refusal> {
   const { row, shown } = badge
-  const awards = await awardsOf(caller, badge, emails, input)
+  const list = JSON.stringify(emails)
+  const earners = manyEarners(list)
+  const awards = await awardsOf(caller, badge, earners, input)
   const granted = awardStatements({ ...awards, slug: null, repeat: false, claimCode: null })
-  const above = await milestoneStatements(caller, badge.above, awards.emails)
+  const above = await milestoneStatements(caller, badge.above, list)
   const [rows, state] = await commit(caller, {
     change: [...granted.change, ...above.change],
     done: granted.done,
     events: [...granted.events, ...above.events],
     audit: { systemId: row.systemId, target: `badges/${shown.slug}/instances` },
     read: [
-      made<InstanceRow>(caller.op, row, awards.emails),
+      earners.made(caller.op, row) as Statement<InstanceRow>,
       sql<{ live: 0 | 1; limit: number | null; missing: number }>`
-        select deletedAt is null as live, "limit", (select count(*) from json_each(${awards.emails}) j
-          where not exists (${held(row.id, row.systemId, sql`j.value`)})) as missing
+        select deletedAt is null as live, "limit", (select count(*) from json_each(${list}) j
+          where not exists (${held(row, sql`j.value`)})) as missing
         from badges where id = ${row.id}`,
     ],
   })
@@ -117,7 +122,7 @@ export async function awardMany(
 async function awardsOf(
   { op, now, env }: Caller,
   { row, shown }: Awardable,
-  emails: string[],
+  earners: Earners,
   input: AwardInput,
 ): Promise<Awards> {
   return {
@@ -126,7 +131,7 @@ async function awardsOf(
     origin: env.PUBLIC_ORIGIN,
     badge: row,
     version: await freeze(row, shown),
-    emails: JSON.stringify(emails),
+    earners,
     issuedOn: input.issuedOn ?? now,
     expires: input.expires ?? null,
     comment: input.comment ?? null,
@@ -156,10 +161,11 @@ type State = {
 const stateOf = (
   badge: BadgeRow,
   input: SingleAward,
+  slug: string,
   code: SQL | null,
 ): Statement<State> => sql<State>`
-  select (${held(badge.id, badge.systemId, sql`${input.email}`)}) as held,
-    exists (select 1 from badgeInstances where slug = ${input.slug}) as taken,
+  select (${held(badge, sql`${input.email}`)}) as held,
+    exists (select 1 from badgeInstances where slug = ${slug}) as taken,
     deletedAt is null as live, "limit", awarded,
     ${code ? sql`(select ${isUsable} from claimCodes where ${code})` : sql`null`} as usable
   from badges where id = ${badge.id}`

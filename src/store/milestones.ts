@@ -2,7 +2,7 @@ import { type SQL, sql } from 'drizzle-orm'
 import { milestones } from '../../drizzle/schema'
 import { type Caller, commit, committed } from '../commit'
 import type { Badge } from '../views/badges'
-import { type Awards, countMade, eventsOf, held, made } from './awards'
+import { type Awards, countMade, eventsOf, held, manyEarners } from './awards'
 import { type BadgeRow, badgeColumns } from './badges'
 import { bump, bumpContainers, counterOf } from './counters'
 import { insertIf, type List, type Statement, updateWhere, wrote } from './db'
@@ -200,18 +200,19 @@ export async function milestoneStatements(
   const { op, now, env } = caller
   const change: SQL[] = []
   const awarded = new Map<number, Awards>()
+  const earners = manyEarners(emails)
   const queued = new Map<number, MilestoneAbove>()
   for (const badge of above) {
-    const earners = eligible(op, badge, emails)
+    const takers = eligible(op, badge, emails)
     if (badge.action === 'queue-application') {
-      change.push(queueApplications(caller, badge, earners))
+      change.push(queueApplications(caller, badge, takers))
       queued.set(badge.id, badge)
       continue
     }
     const version = await freeze(badge, badge.shown)
     const terms = { issuedOn: now, expires: null, comment: null }
-    const awards = { op, now, origin: env.PUBLIC_ORIGIN, badge, version, emails, ...terms }
-    change.push(...completionStatements(awards, earners))
+    const awards = { op, now, origin: env.PUBLIC_ORIGIN, badge, version, earners, ...terms }
+    change.push(...completionStatements(awards, takers))
     awarded.set(badge.id, awards)
   }
   // Once for each badge, which may stand above at several depths.
@@ -231,7 +232,7 @@ function eligible(op: string, { id, systemId, milestoneId }: MilestoneAbove, ema
   return sql`
     select e.email, row_number() over (order by e.place) as place from (
       select j.value as email, min(j.key) as place from json_each(${emails}) j
-      where not exists (${held(id, systemId, sql`j.value`)})
+      where not exists (${held({ id, systemId }, sql`j.value`)})
         and exists (select 1 ${holdings} and i.op = ${op})
         and (select count(distinct i.badgeId) ${holdings} and i.revokedAt is null)
           >= (select numberRequired from milestones where id = ${milestoneId})
@@ -239,18 +240,18 @@ function eligible(op: string, { id, systemId, milestoneId }: MilestoneAbove, ema
 }
 
 /** What this request has made of the badge so far is not counted yet: it takes its room here. */
-function completionStatements(awards: Awards, earners: SQL): SQL[] {
-  const { op, now, badge, version, emails } = awards
+function completionStatements(awards: Awards, takers: SQL): SQL[] {
+  const { op, now, badge, version, earners } = awards
   return [
-    keepVersion(version, now, sql`exists (select 1 from (${earners}))`),
+    keepVersion(version, now, sql`exists (select 1 from (${takers}))`),
     sql`
       insert into badgeInstances (slug, systemId, badgeId, versionId, email, issuedOn, once, salt, op,
         createdAt, updatedAt)
       select lower(hex(randomblob(20))), b.systemId, b.id, ${versionId(version)}, e.email, ${now}, 1,
         lower(hex(randomblob(16))), ${op}, ${now}, ${now}
-      from (${earners}) e join badges b on b.id = ${badge.id} and b.deletedAt is null
+      from (${takers}) e join badges b on b.id = ${badge.id} and b.deletedAt is null
       where b."limit" is null or b."limit" <= 0
-        or b.awarded + (select count(*) from (${made(op, badge, emails)})) + e.place <= b."limit"
+        or b.awarded + (select count(*) from (${earners.made(op, badge)})) + e.place <= b."limit"
       order by e.place`,
   ]
 }
@@ -259,11 +260,11 @@ function completionStatements(awards: Awards, earners: SQL): SQL[] {
 const queueApplications = (
   { op, now }: Caller,
   { id, systemId }: MilestoneAbove,
-  earners: SQL,
+  takers: SQL,
 ): SQL => sql`
   insert into applications (slug, systemId, badgeId, learner, op, createdAt, updatedAt)
   select lower(hex(randomblob(16))), ${systemId}, ${id}, e.email, ${op}, ${now}, ${now}
-  from (${earners}) e
+  from (${takers}) e
   where not exists (select 1 from applications a
     where a.systemId = ${systemId} and a.learner = e.email and a.badgeId = ${id} and a.processed is null)
   order by e.place`
