@@ -14,6 +14,7 @@ import {
   routable,
   unkept,
 } from './pipeline'
+import { quickRouter } from './router'
 import { applications } from './routes/applications'
 import { badges } from './routes/badges'
 import { codes } from './routes/codes'
@@ -29,7 +30,7 @@ import { webhooks } from './routes/webhooks'
 const contained = new Hono<Env>()
 for (const routes of [badges, codes, instances, applications, reviews]) contained.route('/', routes)
 
-const app = new Hono<Env>({ getPath: routedPath })
+const app = new Hono<Env>({ router: quickRouter(), getPath: routedPath })
 
 app.use(
   logged,
