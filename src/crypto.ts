@@ -1,8 +1,13 @@
 /** `bytes` random bytes in lower-case hex. */
 export const randomHex = (bytes: number) => hex(crypto.getRandomValues(new Uint8Array(bytes)))
 
-export const hex = (bytes: Uint8Array | ArrayBuffer) =>
-  Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('')
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
+export function hex(bytes: Uint8Array | ArrayBuffer): string {
+  let text = ''
+  for (const byte of new Uint8Array(bytes)) text += HEX[byte]
+  return text
+}
 
 export const utf8 = (text: string) => new TextEncoder().encode(text) as Uint8Array<ArrayBuffer>
 

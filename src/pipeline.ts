@@ -134,6 +134,7 @@ export const database: MiddlewareHandler<Env> = async (c, next) => {
 }
 
 const MIB = 1024 * 1024
+const EMPTY = new Uint8Array()
 /** Routes whose bodies may carry an image. */
 const WITH_IMAGE = /\/(?:systems|issuers|programs|badges)(?:\/:\w+)?$/
 
@@ -143,6 +144,10 @@ export const readBody: MiddlewareHandler<Env> = async (c, next) => {
   if (encoding && encoding !== 'identity') {
     throw new ApiError(415, 'UnsupportedMediaTypeError', encoding)
   }
+  if (c.req.raw.body === null) {
+    c.set('raw', EMPTY)
+    return next()
+  }
   const limit = (WITH_IMAGE.test(c.var.template) ? 8 : 2) * MIB
   if (Number(c.req.header('Content-Length') ?? 0) > limit) throw tooLarge(limit)
   c.set('raw', await readUpTo(c.req.raw.body, limit))
@@ -150,12 +155,12 @@ export const readBody: MiddlewareHandler<Env> = async (c, next) => {
 }
 
 async function readUpTo(
-  stream: ReadableStream<Uint8Array> | null,
+  stream: ReadableStream<Uint8Array>,
   limit: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of stream ?? []) {
+  for await (const chunk of stream) {
     size += chunk.length
     if (size > limit) throw tooLarge(limit)
     chunks.push(chunk)
