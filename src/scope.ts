@@ -8,7 +8,7 @@ import { type CodeRow, findCode } from './store/codes'
 import type { Container, Place } from './store/containers'
 import type { Db, RowsOf, Statement } from './store/db'
 import { findInstance, type InstanceRow } from './store/instances'
-import { findMilestone, type MilestoneRow } from './store/milestones'
+import { findMilestone, leadingMilestones, type MilestoneRow } from './store/milestones'
 import { applicationIdOf, findReview, type ReviewRow } from './store/reviews'
 import type { Slugs } from './urls'
 
@@ -35,6 +35,9 @@ export type Scope<Found = object> = {
 /** A variable of the request: the scope of a path in which all of `Found` is named. */
 export type In<Found> = Env & { Variables: { scope: Scope<Found> } }
 
+/** The badge of a path, with the milestones that lead to it, for `readLeading`. */
+export type ProvenBadge = BadgeRow & { leading: string }
+
 /** The last words of a path: what they name, and how the contract's 404 calls it. */
 type Thing = {
   name: string
@@ -59,7 +62,7 @@ const scoped = <Found>(things: (params: Params) => Thing[] = () => []) =>
 /** The request is about a system, issuer or program, or a list in it. */
 export const inContainer = scoped<object>()
 /** The request is about a badge, or a list that hangs from it. */
-export const inBadge = scoped<{ badge: BadgeRow }>()
+export const inBadge = scoped<{ badge: ProvenBadge }>()
 export const inCode = scoped<{ badge: BadgeRow; code: CodeRow }>(({ code = '' }) => [
   {
     name: 'code',
@@ -202,7 +205,7 @@ function proofOf({
   }
   return sql`
     select s.id as atSystem, ${atIssuer} as atIssuer, ${atProgram} as atProgram
-      ${badge == null ? sql`` : sql`, ${badgeColumns}`}
+      ${badge == null ? sql`` : sql`, ${badgeColumns}, ${leadingMilestones} as leading`}
     from (select 1) ${sql.join(joins, sql` `)}`
 }
 

@@ -14,7 +14,7 @@ import {
   listBadges,
   updateBadge,
 } from '../store/badges'
-import { milestonesTo } from '../store/milestones'
+import { readLeading } from '../store/milestones'
 import { badgePath } from '../urls'
 import {
   filter,
@@ -28,7 +28,7 @@ import {
   url,
 } from '../values'
 import { Badge, viewBadge } from '../views/badges'
-import { viewMilestonesTo } from '../views/milestones'
+import { viewLeading } from '../views/milestones'
 import { slugsOf } from '../views/openbadges'
 
 /** A list given as one item, or as nothing, is a list all the same: forms cannot say it otherwise. */
@@ -139,10 +139,10 @@ export const badges = new Hono<Env>()
   )
 
   .get('/badges/:badge', about('Show a badge', z.object({ badge: Badge })), inBadge, async (c) => {
-    const { scope } = c.var
-    const { badge, rows } = await scope.with(milestonesTo(scope.badgeId))
+    const { badge } = await c.var.scope.with()
     const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
-    const milestones = viewMilestonesTo(shown, rows[0], c.env.PUBLIC_ORIGIN)
+    const leading = readLeading(badge.leading)
+    const milestones = viewLeading(shown, leading, c.env.PUBLIC_ORIGIN)
     return c.json({ badge: { ...shown, milestones } })
   })
 

@@ -15,6 +15,12 @@ export type BadgeRow = typeof badges.$inferSelect & {
   program: string | null
 }
 
+/** The same three as plain text, which JSON functions take for no more than that. */
+export const containerTexts = fixed(sql`
+  (select ${containerJson('x')} || '' from systems x where x.id = b.systemId) as system,
+  (select ${containerJson('x')} || '' from issuers x where x.id = b.issuerId) as issuer,
+  (select ${containerJson('x')} || '' from programs x where x.id = b.programId) as program`)
+
 /** The columns of `BadgeRow` for `badges b`. */
 export const badgeColumns = fixed(sql`
   b.*,

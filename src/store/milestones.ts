@@ -3,9 +3,9 @@ import { milestones } from '../../drizzle/schema'
 import { type Caller, commit, committed } from '../commit'
 import type { Badge } from '../views/badges'
 import { type Awards, countMade, eventsOf, held, manyEarners } from './awards'
-import { type BadgeRow, badgeColumns } from './badges'
+import { type BadgeRow, badgeColumns, containerTexts } from './badges'
 import { bump, bumpContainers, counterOf } from './counters'
-import { insertIf, type List, type Statement, updateWhere, wrote } from './db'
+import { fixed, insertIf, type List, type Statement, updateWhere, wrote } from './db'
 import { freeze, keepVersion, versionId } from './versions'
 
 /** A milestone with the ids of its support badges, a JSON array in the order added. */
@@ -30,16 +30,54 @@ export const findMilestone = (systemId: SQL | number, id: string): Statement<Mil
   sql<MilestoneRow>`${selectMilestones}
     where m.systemId = ${systemId} and m.id = ${/^\d{1,15}$/.test(id) ? Number(id) : -1}`
 
-/** A support badge of a milestone, in full; no badge where a milestone has none. */
-export type SupportRow = { id: number | null } & Omit<BadgeRow, 'id'> &
-  Pick<MilestoneRow, 'action' | 'numberRequired'> & { milestoneId: number }
+/** The columns of a badge that answers show, in the order in which `leadingMilestones` gives them. */
+const SHOWN = [
+  ...['id', 'slug', 'name', 'strapline', 'earnerDescription', 'consumerDescription', 'issuerUrl'],
+  ...[
+    'rubricUrl',
+    'criteriaUrl',
+    'timeValue',
+    'timeUnits',
+    'evidenceType',
+    'limit',
+    'unique',
+    'type',
+  ],
+  ...['archived', 'image', 'lists', 'createdAt', 'system', 'issuer', 'program'],
+] as const satisfies readonly (keyof BadgeRow)[]
 
-/** The milestones that lead to a badge, a row for each support badge. */
-export const milestonesTo = (badgeId: SQL): Statement<SupportRow> => sql<SupportRow>`
-  select m.id as milestoneId, m.action, m.numberRequired, ${badgeColumns}
-  from milestones m left join milestoneBadges s on s.milestoneId = m.id
-  left join badges b on b.id = s.badgeId and b.deletedAt is null
-  where m.primaryBadgeId = ${badgeId} order by m.id, s.id`
+/** A milestone that leads to a badge; of its support badges as much as answers show. */
+export type LeadingMilestone = Pick<MilestoneRow, 'id' | 'action' | 'numberRequired'> & {
+  supports: BadgeRow[]
+}
+
+/**
+ * The milestones that lead to `badges b`, as JSON, in SQL. One column of the look-up that proves a badge:
+ * a statement of its own cost a tenth of the whole, and most badges have none.
+ */
+export const leadingMilestones = fixed(sql`(
+  select json_group_array(json(o)) from (
+    select json_object('id', m.id, 'action', m.action, 'numberRequired', m.numberRequired, 'supports', json((
+      select json_group_array(json(o)) from (
+        select json_array(${sql.join(
+          SHOWN.map((column) => sql`d.${sql.identifier(column)}`),
+          sql`, `,
+        )}) as o
+        from milestoneBadges s join (
+          select b.*, ${containerTexts} from badges b where b.deletedAt is null) d on d.id = s.badgeId
+        where s.milestoneId = m.id order by s.id)))) as o
+    from milestones m where m.primaryBadgeId = b.id order by m.id))`)
+
+/** Reads what `leadingMilestones` gave. */
+export const readLeading = (json: string): LeadingMilestone[] =>
+  (JSON.parse(json) as (Omit<LeadingMilestone, 'supports'> & { supports: unknown[][] })[]).map(
+    ({ supports, ...milestone }) => ({
+      ...milestone,
+      supports: supports.map(
+        (values) => Object.fromEntries(SHOWN.map((column, i) => [column, values[i]])) as BadgeRow,
+      ),
+    }),
+  )
 
 /** All badges that the milestones of a query name. */
 export const badgesOfMilestones = (rows: Statement): Statement<BadgeRow> => sql<BadgeRow>`

@@ -1,6 +1,5 @@
 import * as z from 'zod'
-import type { BadgeRow } from '../store/badges'
-import type { MilestoneRow, SupportRow } from '../store/milestones'
+import type { LeadingMilestone, MilestoneRow } from '../store/milestones'
 import { Badge, viewBadge } from './badges'
 
 /** A milestone as the contract shows it (§4.8). */
@@ -29,17 +28,15 @@ export function viewMilestone(row: MilestoneRow, badge: (id: number) => Badge | 
 }
 
 /** The milestones that lead to a badge, as a badge shows them (contract §4.2). */
-export function viewMilestonesTo(primaryBadge: Badge, rows: readonly SupportRow[], origin: string) {
-  const found = new Map<number, Omit<Milestone, 'primaryBadge'>>()
-  for (const row of rows) {
-    const { milestoneId: id, action, numberRequired } = row
-    const milestone = found.get(id) ?? { id, action, numberRequired, supportBadges: [] }
-    if (row.id !== null) milestone.supportBadges.push(viewBadge(row as BadgeRow, origin))
-    found.set(id, milestone)
-  }
-  return [...found.values()].map(({ supportBadges, ...milestone }) => ({
-    ...milestone,
+export const viewLeading = (
+  primaryBadge: Badge,
+  milestones: readonly LeadingMilestone[],
+  origin: string,
+): Milestone[] =>
+  milestones.map((milestone) => ({
+    id: milestone.id,
+    action: milestone.action,
+    numberRequired: milestone.numberRequired,
     primaryBadge,
-    supportBadges,
+    supportBadges: milestone.supports.map((row) => viewBadge(row, origin)),
   }))
-}
