@@ -83,6 +83,18 @@ it('docs/api.md names every route of docs/openapi.json, and no other', () => {
   expect([...new Set(named)].sort()).toEqual(routes.sort())
 })
 
+it('docs/api.md shows what is really sent and answered', async () => {
+  const check = spawn(process.execPath, [resolve(ROOT, 'scripts/api-docs.mjs'), '--check'])
+  let output = ''
+  for (const stream of [check.stdout, check.stderr]) {
+    stream.on('data', (data) => {
+      output += data
+    })
+  }
+  const code = await new Promise((done) => check.once('close', done))
+  expect({ code, output }).toEqual({ code: 0, output: expect.any(String) })
+}, 120_000)
+
 describe('the examples', () => {
   let server: Awaited<ReturnType<typeof startServer>>
   beforeAll(async () => {

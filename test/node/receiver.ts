@@ -4,10 +4,12 @@ import type { Received } from '../helpers/received'
 
 /**
  * A real webhook receiver on a loopback port, in Node, beside the workers that the tests run in. `POST /to/<name>` is
- * recorded; `GET /log/<name>` tells what came; `PUT /answer/<name>` sets the status that is answered from then on.
+ * recorded; `GET /log/<name>` tells what came; `PUT /answer/<name>` sets the status that is answered from then on. What a test
+ * sends to `POST /said` is printed at the end of the run.
  */
 const received = new Map<string, Received[]>()
 const answers = new Map<string, number>()
+const said: string[] = []
 
 export default async function setup(project: TestProject) {
   const server = createServer(async (request, response) => {
@@ -15,6 +17,9 @@ export default async function setup(project: TestProject) {
     const body = await read(request)
     if (action === 'log') {
       response.end(JSON.stringify(received.get(name) ?? []))
+    } else if (action === 'said') {
+      said.push(body)
+      response.end()
     } else if (action === 'answer') {
       answers.set(name, Number(body))
       response.end()
@@ -26,7 +31,10 @@ export default async function setup(project: TestProject) {
     }
   })
   project.provide('receiver', await listen(server))
-  return () => server.close()
+  return () => {
+    server.close()
+    for (const line of said) console.log(line)
+  }
 }
 
 const listen = (server: Server) =>
