@@ -1,6 +1,8 @@
 import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
+import * as schema from '../../drizzle/schema'
 import { type Answer, api } from '../helpers/api'
+import { quietly as quietlyAnswered, watch } from '../helpers/changes'
 import { badge, levels, outbox, rows, seedBadge, seedWebhook, unique } from '../helpers/seed'
 
 type Seed = Awaited<ReturnType<typeof seedBadge>>
@@ -19,44 +21,19 @@ const KEYS = [
   'processed',
   'evidence',
 ]
-const STATE = [
-  'applications',
-  'evidence',
-  'reviews',
-  'reviewItems',
-  'badges',
-  'counters',
-  'audit',
-  'events',
-  'deliveries',
-]
-
-/** All that a write to an application could change. */
-async function state() {
-  const all = await env.DB.batch(STATE.map((table) => env.DB.prepare(`select * from ${table}`)))
-  return all.map(({ results }) => results)
-}
-
-/** Refuses, and leaves the database, the outbox included, as it was. */
-async function refused(status: number, call: () => Promise<Answer>) {
-  const before = await state()
-  const answer = await call()
-  expect(answer.status, JSON.stringify(answer.body)).toBe(status)
-  expect(await state()).toEqual(before)
-  return answer.body
-}
-
-/** Writes, once, and puts nothing in the outbox: nobody is told of applications (contract §6.2). */
-async function quietly(status: number, call: () => Promise<Answer>) {
-  const before = { outbox: await outbox(), audit: await rows('audit') }
-  const answer = await call()
-  expect(answer.status, JSON.stringify(answer.body)).toBe(status)
-  expect({ outbox: await outbox(), audit: await rows('audit') }).toEqual({
-    outbox: before.outbox,
-    audit: before.audit + 1,
-  })
-  return answer.body
-}
+const { refused } = watch(
+  schema.applications,
+  schema.evidence,
+  schema.reviews,
+  schema.reviewItems,
+  schema.badges,
+  schema.counters,
+  schema.audit,
+  schema.events,
+  schema.deliveries,
+)
+const quietly = async (status: number, call: () => Promise<Answer>) =>
+  (await quietlyAnswered(status, call)).body
 
 const invalid = (...details: [message: string, field: string, value: unknown][]) => ({
   code: 'ValidationError',

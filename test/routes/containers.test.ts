@@ -1,9 +1,9 @@
 import { env, exports } from 'cloudflare:workers'
-import { getTableColumns, getTableName } from 'drizzle-orm'
 import { describe, expect, test } from 'vitest'
 import * as schema from '../../drizzle/schema'
 import type { Level } from '../../src/levels'
 import { type Answer, api, ask, ORIGIN, send } from '../helpers/api'
+import { quietly as quietlyAnswered, refusal, watch } from '../helpers/changes'
 import {
   badge,
   container,
@@ -28,7 +28,7 @@ const none = (level: Level) => {
   return children ? { [children]: [] } : {}
 }
 
-const WRITTEN = [
+const { changesNothing, refused } = watch(
   schema.systems,
   schema.issuers,
   schema.programs,
@@ -38,48 +38,9 @@ const WRITTEN = [
   schema.events,
   schema.deliveries,
   schema.audit,
-]
-/** All columns of all tables that a write could change, as one text a table; images without their bytes. */
-const STATE = WRITTEN.map((table) => {
-  const columns = Object.keys(getTableColumns(table)).filter((name) => name !== 'data')
-  // No function takes more than 32 arguments here.
-  const half = columns.length >> 1
-  const row = [columns.slice(0, half), columns.slice(half)]
-    .map((some) => `json_array(${some.map((name) => `"${name}"`)})`)
-    .join(' || ')
-  return `(select group_concat(${row}, char(10)) from ${getTableName(table)})`
-})
-const state = () => env.DB.prepare(`select ${STATE.join(', ')}`).raw()
-
-/** Leaves the database, the outbox included, as it was. */
-async function changesNothing<T>(calls: () => Promise<T>): Promise<T> {
-  const before = await state()
-  const result = await calls()
-  expect(await state()).toEqual(before)
-  return result
-}
-
-async function refusal(status: number, call: () => Promise<Answer>) {
-  const answer = await call()
-  expect(answer.status, JSON.stringify(answer.body)).toBe(status)
-  return answer.body
-}
-
-/** Refuses, and changes nothing. */
-const refused = (status: number, call: () => Promise<Answer>) =>
-  changesNothing(() => refusal(status, call))
-
-/** Writes, once, and puts nothing in the outbox. */
-async function quietly(status: number, call: () => Promise<Answer>) {
-  const before = { outbox: await outbox(), audit: await rows('audit') }
-  const answer = await call()
-  expect(answer.status, JSON.stringify(answer.body)).toBe(status)
-  expect({ outbox: await outbox(), audit: await rows('audit') }).toEqual({
-    outbox: before.outbox,
-    audit: before.audit + 1,
-  })
-  return answer.body
-}
+)
+const quietly = async (status: number, call: () => Promise<Answer>) =>
+  (await quietlyAnswered(status, call)).body
 
 /** The list of a level below a parent of the test's own. */
 async function seedList(level: Level): Promise<string> {

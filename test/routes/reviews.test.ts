@@ -1,7 +1,9 @@
 import { env } from 'cloudflare:workers'
 import { decodeJwt, jwtVerify } from 'jose'
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import * as schema from '../../drizzle/schema'
 import { type Answer, api } from '../helpers/api'
+import { watch } from '../helpers/changes'
 import { levels, outbox, rows, seedBadge, seedWebhook, unique } from '../helpers/seed'
 
 const [atSystem, , atProgram] = levels
@@ -12,30 +14,15 @@ const EVIDENCE = [
   { url: 'https://example.org/photo.png', mediaType: 'image', reflection: 'Look' },
   { url: null, mediaType: null, reflection: 'Only words' },
 ]
-const STATE = [
-  'reviews',
-  'reviewItems',
-  'applications',
-  'counters',
-  'audit',
-  'events',
-  'deliveries',
-]
-
-/** All that a write to a review could change. */
-async function state() {
-  const all = await env.DB.batch(STATE.map((table) => env.DB.prepare(`select * from ${table}`)))
-  return all.map(({ results }) => results)
-}
-
-/** Refuses, and leaves the database, the outbox included, as it was. */
-async function refused(status: number, call: () => Promise<Answer>) {
-  const before = await state()
-  const answer = await call()
-  expect(answer.status, JSON.stringify(answer.body)).toBe(status)
-  expect(await state()).toEqual(before)
-  return answer.body
-}
+const { refused } = watch(
+  schema.reviews,
+  schema.reviewItems,
+  schema.applications,
+  schema.counters,
+  schema.audit,
+  schema.events,
+  schema.deliveries,
+)
 
 let seen = 0
 beforeEach(async () => {
