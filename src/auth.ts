@@ -1,22 +1,11 @@
 import type { MiddlewareHandler } from 'hono'
 import { base64url, compactVerify, decodeProtectedHeader } from 'jose'
 import { equalTexts, hex, hmacKeyOf, utf8 } from './crypto'
-import type { Bindings, Env } from './env'
+import type { Bindings, Env, Key } from './env'
 import { forbidden, methodNotAllowed } from './errors'
 import { canonicalTarget, routedPath, targetOf } from './paths'
 import type { Db } from './store/db'
 import { findKey } from './store/keys'
-
-/** Who signs requests: `master`, or a key of one system with its live secrets. */
-export type Key = {
-  /** The claim `key`; also what logs and the audit call it. */
-  name: string
-  /** The system it is bound to; null for `master`. */
-  system: string | null
-  /** Whether its tokens may lack `exp`. */
-  allowNoExp: boolean
-  secrets: CryptoKey[]
-}
 
 /** The claims as the token gives them: nothing is believed before the signature holds. */
 type Claims = {

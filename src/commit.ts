@@ -1,8 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { audit } from '../drizzle/schema'
-import type { Key } from './auth'
 import { ring } from './doorbell'
-import type { Bindings } from './env'
+import type { Caller } from './env'
 import { fanOut } from './events'
 import { forget } from './publicCache'
 import {
@@ -15,22 +14,6 @@ import {
   type RowsOf,
   type Statement,
 } from './store/db'
-
-/** What a write must know of the request that asks for it. */
-export type Caller = {
-  db: Db
-  env: Bindings
-  /** The request's time in milliseconds. */
-  now: number
-  /** The request's id as the name of its change: rows that it writes carry it. */
-  op: string
-  key: Key
-  /** Method and route template: what the audit calls the change. */
-  action: string
-  requestId: string
-  /** Keeps the Worker alive for work that the answer does not wait for. */
-  waitUntil(work: Promise<unknown>): void
-}
 
 export type Change<T extends readonly Statement[]> = {
   /** The statements that make the change; what must be true stands in their conditions. */

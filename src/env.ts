@@ -1,5 +1,3 @@
-import type { Key } from './auth'
-import type { Caller } from './commit'
 import type { Db } from './store/db'
 
 /** True only in `npm start`'s build (`--define LOCAL_DEV:true`); every local bypass stands behind it. */
@@ -13,6 +11,33 @@ export type Bindings = Cloudflare.Env & {
   ALLOW_LOCAL_WEBHOOKS?: string
   /** `1`: requests need no signature. Local development only, never written by us. */
   AUTH_DISABLED?: string
+}
+
+/** Who signs requests: `master`, or a key of one system with its live secrets. */
+export type Key = {
+  /** The claim `key`; also what logs and the audit call it. */
+  name: string
+  /** The system it is bound to; null for `master`. */
+  system: string | null
+  /** Whether its tokens may lack `exp`. */
+  allowNoExp: boolean
+  secrets: CryptoKey[]
+}
+
+/** What a write must know of the request that asks for it. */
+export type Caller = {
+  db: Db
+  env: Bindings
+  /** The request's time in milliseconds. */
+  now: number
+  /** The request's id as the name of its change: rows that it writes carry it. */
+  op: string
+  key: Key
+  /** Method and route template: what the audit calls the change. */
+  action: string
+  requestId: string
+  /** Keeps the Worker alive for work that the answer does not wait for. */
+  waitUntil(work: Promise<unknown>): void
 }
 
 /** The Hono environment: bindings, and what every request carries from one middleware to the next. */

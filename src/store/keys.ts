@@ -1,7 +1,8 @@
 import { sql } from 'drizzle-orm'
 import { keySecrets, keys } from '../../drizzle/schema'
-import { type Caller, commit } from '../commit'
+import { commit } from '../commit'
 import { base64, randomHex } from '../crypto'
+import type { Caller } from '../env'
 import { open, seal } from '../seal'
 import { type Db, insertIf, type Statement, wrote } from './db'
 

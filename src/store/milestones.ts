@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { milestones } from '../../drizzle/schema'
-import { type Caller, commit, committed } from '../commit'
+import { commit, committed } from '../commit'
+import type { Caller } from '../env'
 import type { Badge } from '../views/badges'
 import { type Awards, countMade, eventsOf, held, manyEarners } from './awards'
 import { type BadgeRow, badgeColumns, containerTexts } from './badges'

@@ -1,7 +1,8 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { webhookSecrets, webhooks } from '../../drizzle/schema'
-import { type Caller, commit } from '../commit'
+import { commit } from '../commit'
 import { base64, randomHex } from '../crypto'
+import type { Caller } from '../env'
 import { seal } from '../seal'
 import { insertIf, type Statement, wrote } from './db'
 
