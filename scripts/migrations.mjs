@@ -39,9 +39,9 @@ const migrationsIn = (directory) =>
 
 /** Whether drizzle-kit would write another migration, or why it cannot say. */
 function drift() {
-  mkdirSync(resolve(ROOT, '.wrangler/tmp'), { recursive: true })
+  mkdirSync(resolve(ROOT, '.wrangler'), { recursive: true })
   // Inside the project, so that the schema finds its packages.
-  const copy = mkdtempSync(resolve(ROOT, '.wrangler/tmp/migrations-'))
+  const copy = mkdtempSync(resolve(ROOT, '.wrangler/migrations-'))
   try {
     for (const name of ['drizzle', 'migrations']) {
       cpSync(resolve(ROOT, name), join(copy, name), { recursive: true })

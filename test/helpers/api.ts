@@ -73,7 +73,8 @@ export async function ask(
     redirect: 'manual',
     ...init,
   })
-  const text = await response.text()
+  // Not `text()`: it warns of answers that are images.
+  const text = new TextDecoder().decode(await response.arrayBuffer())
   const isJson = response.headers.get('Content-Type')?.includes('json')
   return {
     status: response.status,
