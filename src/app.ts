@@ -1,8 +1,8 @@
 import { Hono } from 'hono'
 import { authenticate } from './auth'
 import type { Env } from './env'
-import { onError } from './errors'
 import { levels } from './levels'
+import { onError } from './onError'
 import { routedPath } from './paths'
 import {
   atOrigin,

@@ -14,7 +14,7 @@ import {
   recordQueueFault,
   settle,
 } from './store/deliveries'
-import { secretPlace } from './store/webhooks'
+import { secretCell } from './store/webhooks'
 import { ownHosts } from './urls'
 
 const SECOND = 1_000
@@ -99,7 +99,7 @@ async function signedHeaders(env: Bindings, delivery: Leased, message: string, t
   const secrets = await Promise.all(
     sealed.map(async ({ id, sealed, primary }) => ({
       primary,
-      text: await open(env.ENCRYPTION_KEYS, sealed, secretPlace(id)),
+      text: await open(env.ENCRYPTION_KEYS, sealed, secretCell(id)),
     })),
   )
   const signed = `${delivery.eventId}.${timestamp}.${message}`

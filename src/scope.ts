@@ -2,10 +2,10 @@ import { type SQL, sql } from 'drizzle-orm'
 import { createMiddleware } from 'hono/factory'
 import type { Env } from './env'
 import { notFound } from './errors'
+import { type Container, type Level, levels, type Place, perLevel } from './levels'
 import { type ApplicationRow, findApplication } from './store/applications'
 import { type BadgeRow, badgeColumns, within } from './store/badges'
 import { type CodeRow, findCode } from './store/codes'
-import type { Container, Place } from './store/containers'
 import type { Db, RowsOf, Statement } from './store/db'
 import { findInstance, type InstanceRow } from './store/instances'
 import { findMilestone, leadingMilestones, type MilestoneRow } from './store/milestones'
@@ -118,10 +118,8 @@ export const inMilestone = scoped<{ milestone: MilestoneRow }>(({ milestone = ''
 
 type Words = Partial<Slugs> & { badge?: string }
 
-const wordsOf = ({ system, issuer, program, badge }: Params): Words => ({
-  system,
-  issuer,
-  program,
+const wordsOf = ({ badge, ...params }: Params): Words => ({
+  ...perLevel('name', ({ name }) => params[name]),
   badge,
 })
 
@@ -130,7 +128,7 @@ export const everywhere = (db: Db): Pick<Scope, 'with'> => ({
   with: async (...statements) => ({ at: NOWHERE, rows: await db.read(...statements) }) as never,
 })
 
-const NOWHERE: Place = { systemId: 0, issuerId: null, programId: null }
+const NOWHERE = perLevel('column', ({ parent }) => (parent ? null : 0)) as Place
 
 function scopeOf(db: () => Db, words: Words, things: Thing[]): Scope {
   const { system } = words
@@ -146,7 +144,7 @@ function scopeOf(db: () => Db, words: Words, things: Thing[]): Scope {
       // `/systems` names nothing yet.
       if (system === undefined) return everywhere(db()).with(...statements) as never
       const [[proven], ...rows] = await db().read(proof, ...sought, ...statements)
-      const found = check(system, words, proven)
+      const found = check(words, proven ?? {})
       const named = rows.slice(0, things.length)
       things.forEach(({ model, field, value }, i) => {
         if (!named[i]?.[0]) throw notFound(model, field, value)
@@ -157,65 +155,54 @@ function scopeOf(db: () => Db, words: Words, things: Thing[]): Scope {
   }
 }
 
-function containerOf({ system = '', issuer, program }: Words): Container {
-  const systemId = sql`(select id from systems where slug = ${system} and deletedAt is null)`
-  const issuerId =
-    issuer == null
-      ? null
-      : sql`(select id from issuers where systemId = ${systemId} and slug = ${issuer} and deletedAt is null)`
-  const programId =
-    program == null
-      ? null
-      : sql`(select id from programs where issuerId = ${issuerId} and slug = ${program} and deletedAt is null)`
-  return { systemId, issuerId, programId }
+/** Each word's id, as a sub-select in that of the word before it. */
+function containerOf(words: Words): Container {
+  let parent: SQL | null = null
+  return perLevel('column', (level) => {
+    const slug = words[level.name] ?? (level.parent ? null : '')
+    if (slug === null) return null
+    const table = sql.identifier(level.plural)
+    parent = sql`(select x.id from ${table} x where ${isNamed('x', level, slug, parent)})`
+    return parent
+  }) as Container
 }
+
+/** Whether row `alias` of a level is the live one with this slug below `parent`. */
+const isNamed = (alias: string, level: Level, slug: string, parent: SQL | null) => sql`
+  ${sql.raw(`${alias}.deletedAt is null and ${alias}.slug`)} = ${slug}
+  ${parent && level.parent ? sql`and ${sql.raw(`${alias}.${level.parent}`)} = ${parent}` : sql``}`
 
 const badgeIn = (container: Container, slug: string) =>
   sql`${within(container)} and b.slug = ${slug}`
 
-type Proof = { atSystem: number | null; atIssuer: number | null; atProgram: number | null }
+/** The ids that the words name, null where they name nothing (`atSystem`, …), and the badge in full. */
+type Proof = { [id: `at ${string}`]: number | null } & Partial<BadgeRow>
 
-/** One row: the ids that the words name, null where they name nothing, and the badge in full. */
-function proofOf({
-  system = '',
-  issuer,
-  program,
-  badge,
-}: Words): Statement<Proof & Partial<BadgeRow>> {
-  const atIssuer = issuer == null ? sql`null` : sql`i.id`
-  const atProgram = program == null ? sql`null` : sql`p.id`
-  const joins = [sql`left join systems s on s.slug = ${system} and s.deletedAt is null`]
-  if (issuer != null) {
-    joins.push(
-      sql`left join issuers i on i.systemId = s.id and i.slug = ${issuer} and i.deletedAt is null`,
-    )
-  }
-  if (program != null) {
-    joins.push(
-      sql`left join programs p on p.issuerId = i.id and p.slug = ${program} and p.deletedAt is null`,
-    )
-  }
-  if (badge != null) {
-    const container = {
-      systemId: sql`s.id`,
-      issuerId: issuer == null ? null : sql`i.id`,
-      programId: program == null ? null : sql`p.id`,
-    }
-    joins.push(sql`left join badges b on ${badgeIn(container, badge)}`)
-  }
+function proofOf(words: Words): Statement<Proof> {
+  const named = levels.filter(({ name }) => words[name] != null)
+  const joins = named.map((level, i) => {
+    const parent = named[i - 1]
+    const isIt = isNamed(level.name, level, words[level.name] ?? '', parent ? idOf(parent) : null)
+    return sql`left join ${sql.identifier(level.plural)} ${sql.raw(level.name)} on ${isIt}`
+  })
+  const ids = named.map((level) => sql`${idOf(level)} as ${sql.identifier(`at ${level.name}`)}`)
+  if (words.badge == null)
+    return sql`select ${sql.join(ids, sql`, `)} from (select 1) ${sql.join(joins, sql` `)}`
+  const container = perLevel('column', (level) => (named.includes(level) ? idOf(level) : null))
   return sql`
-    select s.id as atSystem, ${atIssuer} as atIssuer, ${atProgram} as atProgram
-      ${badge == null ? sql`` : sql`, ${badgeColumns}, ${leadingMilestones} as leading`}
-    from (select 1) ${sql.join(joins, sql` `)}`
+    select ${sql.join(ids, sql`, `)}, ${badgeColumns}, ${leadingMilestones} as leading
+    from (select 1) ${sql.join(joins, sql` `)}
+    left join badges b on ${badgeIn(container as Container, words.badge)}`
 }
 
-const NOTHING: Proof & Partial<BadgeRow> = { atSystem: null, atIssuer: null, atProgram: null }
+const idOf = ({ name }: Level) => sql.raw(`${name}.id`)
 
-function check(system: string, words: Words, proof: (Proof & Partial<BadgeRow>) | undefined) {
-  const { atSystem, atIssuer, atProgram, ...badge } = proof ?? NOTHING
-  if (atSystem === null) throw notFound('system', 'slug', system)
-  if (words.issuer != null && atIssuer === null) throw notFound('issuer', 'slug', words.issuer)
-  if (words.program != null && atProgram === null) throw notFound('program', 'slug', words.program)
-  if (words.badge != null && badge.id == null) throw notFound('badge', 'slug', words.badge)
-  return { at: { systemId: atSystem, issuerId: atIssuer, programId: atProgram }, badge }
+function check(words: Words, proof: Proof) {
+  const at = perLevel('column', ({ name }) => {
+    const [slug, id] = [words[name], proof[`at ${name}`] ?? null]
+    if (slug != null && id === null) throw notFound(name, 'slug', slug)
+    return id
+  }) as Place
+  if (words.badge != null && proof.id == null) throw notFound('badge', 'slug', words.badge)
+  return { at, badge: proof }
 }

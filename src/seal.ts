@@ -1,44 +1,44 @@
 import { base64, fromBase64, utf8 } from './crypto'
 
-/** Where a sealed value lives. It opens nowhere else: a ciphertext moved to another row stays shut. */
-export type Place = { table: string; row: string; column: string }
+/** The one cell of a table where a sealed value lives. It opens nowhere else: a ciphertext moved to another row stays shut. */
+export type Cell = { table: string; row: string; column: string }
 
 type KeyRing = { newest: string; keys: Map<string, CryptoKey> }
 
 /**
  * Encrypts a secret that must be readable again: AES-256-GCM under the newest of `ENCRYPTION_KEYS`, with a key of its
- * own for each row (HKDF-SHA256), bound to its place. Gives `v1.<key id>.<iv>.<ciphertext>`.
+ * own for each row (HKDF-SHA256), bound to its cell. Gives `v1.<key id>.<iv>.<ciphertext>`.
  */
-export async function seal(ring: string, secret: string, place: Place): Promise<string> {
+export async function seal(ring: string, secret: string, cell: Cell): Promise<string> {
   const { newest } = await readRing(ring)
   const iv = crypto.getRandomValues(new Uint8Array(12))
-  const key = await rowKey(ring, newest, place)
+  const key = await rowKey(ring, newest, cell)
   const sealed = await crypto.subtle.encrypt(
-    { name: 'AES-GCM', iv, additionalData: utf8(boundTo(place, newest)) },
+    { name: 'AES-GCM', iv, additionalData: utf8(boundTo(cell, newest)) },
     key,
     utf8(secret),
   )
   return `v1.${newest}.${base64(iv)}.${base64(sealed)}`
 }
 
-/** Opens what `seal` made. Throws when the key is gone, the place is another or a bit has changed. */
-export async function open(ring: string, sealed: string, place: Place): Promise<string> {
+/** Opens what `seal` made. Throws when the key is gone, the cell is another or a bit has changed. */
+export async function open(ring: string, sealed: string, cell: Cell): Promise<string> {
   const [version, id, iv, text] = sealed.split('.')
   if (version !== 'v1' || id === undefined || iv === undefined || text === undefined) {
     throw new Error('A sealed value is malformed')
   }
-  const key = await rowKey(ring, id, place)
+  const key = await rowKey(ring, id, cell)
   const opened = await crypto.subtle.decrypt(
-    { name: 'AES-GCM', iv: fromBase64(iv), additionalData: utf8(boundTo(place, id)) },
+    { name: 'AES-GCM', iv: fromBase64(iv), additionalData: utf8(boundTo(cell, id)) },
     key,
     fromBase64(text),
   )
   return new TextDecoder().decode(opened)
 }
 
-const boundTo = ({ table, row, column }: Place, id: string) => `${table}|${row}|${column}|${id}`
+const boundTo = ({ table, row, column }: Cell, id: string) => `${table}|${row}|${column}|${id}`
 
-async function rowKey(ring: string, id: string, { table, row }: Place): Promise<CryptoKey> {
+async function rowKey(ring: string, id: string, { table, row }: Cell): Promise<CryptoKey> {
   const master = (await readRing(ring)).keys.get(id)
   if (!master) throw new Error(`ENCRYPTION_KEYS has no key ${id}`)
   return crypto.subtle.deriveKey(

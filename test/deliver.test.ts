@@ -18,7 +18,7 @@ import worker from '../src/index'
 import { seal } from '../src/seal'
 import { openDb } from '../src/store/db'
 import { type Attempt, lease, settle } from '../src/store/deliveries'
-import { secretPlace } from '../src/store/webhooks'
+import { secretCell } from '../src/store/webhooks'
 import { sweep } from '../src/sweep'
 import { api, ORIGIN, sign } from './helpers/api'
 import { levels, outbox, rows, seedBadge, seedWebhook, unique } from './helpers/seed'
@@ -199,7 +199,7 @@ describe('what is sent', () => {
     const { hook, id } = await seedDelivery({ secret: 'first' })
     const add = async (secret: string, primary: 0 | 1, retiresAt: number | null) => {
       const secretId = randomHex(12)
-      const sealed = await seal(env.ENCRYPTION_KEYS, secret, secretPlace(secretId))
+      const sealed = await seal(env.ENCRYPTION_KEYS, secret, secretCell(secretId))
       await env.DB.prepare(
         `insert into webhookSecrets (id, webhookId, sealed, "primary", createdAt, retiresAt)
          values (?, (select id from webhooks where url = ?), ?, ?, ?, ?)`,

@@ -19,6 +19,7 @@ import { badgePath } from '../urls'
 import {
   filter,
   flag,
+  itemsOf,
   optionalFlag,
   optionalInt,
   optionalOneOf,
@@ -30,18 +31,6 @@ import {
 import { Badge, viewBadge } from '../views/badges'
 import { viewLeading } from '../views/milestones'
 import { slugsOf } from '../views/openbadges'
-
-/** A list given as one item, or as nothing, is a list all the same: forms cannot say it otherwise. */
-const itemsOf = <T extends z.ZodType>(item: T) =>
-  z.preprocess(
-    (given) =>
-      given === undefined || given === null || Array.isArray(given)
-        ? given
-        : given === ''
-          ? []
-          : [given],
-    z.array(item).nullish(),
-  )
 
 const Criterion = z.object({
   id: optionalInt(),

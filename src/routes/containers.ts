@@ -14,7 +14,7 @@ import {
   deleteContainer,
   findContainer,
   listContainers,
-  type Place,
+  placeBelow,
   updateContainer,
 } from '../store/containers'
 import { optionalEmail, optionalText, slug, text, url } from '../values'
@@ -59,7 +59,7 @@ function routesOf(level: Level) {
     async (c) => {
       const { scope } = c.var
       const systemId = level.parent ? scope.container.systemId : null
-      const view = (row: ContainerRow) => viewContainer(name, row, c.env.PUBLIC_ORIGIN)
+      const view = (row: ContainerRow) => viewContainer(level, row, c.env.PUBLIC_ORIGIN)
       const parent = parentOf(level, scope)
       return sendList(c, scope, () => ({ plural, view }), listContainers(level, systemId, parent))
     },
@@ -73,21 +73,21 @@ function routesOf(level: Level) {
     async (c) => {
       const { image, ...input } = c.req.valid('json')
       const { at } = await c.var.scope.with()
-      const place = placeOf(level, at)
+      const place = placeBelow(level, at)
       const picture = await newImage(image)
       const row = await createContainer(c.var.caller, level, place, input, picture)
       if (!row) {
         await c.var.scope.with()
         throw taken(input)
       }
-      const view = viewContainer(name, row, c.env.PUBLIC_ORIGIN)
+      const view = viewContainer(level, row, c.env.PUBLIC_ORIGIN)
       return c.json({ status: 'created', [name]: view }, 201)
     },
   )
 
   app.get(one, about(`Show ${aName}`, z.object({ [name]: schema })), inContainer, async (c) => {
     const row = await load(level, c.var.scope)
-    return c.json({ [name]: viewContainer(name, row, c.env.PUBLIC_ORIGIN) })
+    return c.json({ [name]: viewContainer(level, row, c.env.PUBLIC_ORIGIN) })
   })
 
   app.put(one, about(`Change ${aName}`, Changed), inContainer, body(ContainerChange), async (c) => {
@@ -100,7 +100,7 @@ function routesOf(level: Level) {
       await scope.with()
       throw taken(input)
     }
-    const view = viewContainer(name, changed, c.env.PUBLIC_ORIGIN)
+    const view = viewContainer(level, changed, c.env.PUBLIC_ORIGIN)
     return c.json({ status: 'updated', [name]: view })
   })
 
@@ -108,7 +108,7 @@ function routesOf(level: Level) {
     const { scope, caller } = c.var
     const row = await load(level, scope)
     if (!(await deleteContainer(caller, level, row, scope.slugs))) await scope.with()
-    return c.json({ status: 'deleted', [name]: viewContainer(name, row, c.env.PUBLIC_ORIGIN) })
+    return c.json({ status: 'deleted', [name]: viewContainer(level, row, c.env.PUBLIC_ORIGIN) })
   })
 
   return app
@@ -118,15 +118,8 @@ function routesOf(level: Level) {
 const parentOf = (level: Level, { container }: Scope) =>
   level.parent ? container[level.parent] : null
 
-/** The columns by which a new row of a level hangs from those above. */
-function placeOf(level: Level, { systemId, issuerId }: Place): Partial<Place> {
-  if (level.name === 'system') return {}
-  return level.name === 'issuer' ? { systemId } : { systemId, issuerId }
-}
-
 async function load(level: Level, scope: Scope): Promise<ContainerRow> {
-  const { systemId, issuerId, programId } = scope.container
-  const { rows } = await scope.with(findContainer(level, programId ?? issuerId ?? systemId))
+  const { rows } = await scope.with(findContainer(level, scope.container))
   const row = rows[0][0]
   if (!row) throw notFound(level.name, 'slug', scope.slugs[level.name] ?? '')
   return row

@@ -5,26 +5,20 @@ import openapi from '../../docs/openapi.json'
 import { prefersHtml } from '../accept'
 import type { Env } from '../env'
 import { ApiError } from '../errors'
-import { levels } from '../levels'
+import { levels, nearestFirst } from '../levels'
 import { ListQuery, listOf, sendList } from '../lists'
 import { cached } from '../publicCache'
 import { everywhere, type In, inBadge, inContainer } from '../scope'
 import { about, query } from '../spec'
 import { type BadgeRow, listPublicBadges } from '../store/badges'
-import { findChain } from '../store/containers'
+import { findChain, type NestedContainer } from '../store/containers'
 import { openDb } from '../store/db'
 import { findImage } from '../store/images'
 import { findPublicInstance } from '../store/instances'
 import { badgePath, publicPath, type Slugs } from '../urls'
 import { filter } from '../values'
 import { type ApiDescription, DOCS_POLICY, docsPage } from '../views/docsPage'
-import {
-  issuersOf,
-  viewAssertion,
-  viewBadgeClass,
-  viewIssuer,
-  viewRevoked,
-} from '../views/openbadges'
+import { viewAssertion, viewBadgeClass, viewIssuer, viewRevoked } from '../views/openbadges'
 import { pageOfAward, pageOfBadge, pageOfIssuer } from '../views/pageContents'
 import {
   awardPage,
@@ -172,7 +166,7 @@ for (const { path } of levels) {
     document<In<object>, string>(async (c) => {
       const { scope } = c.var
       const { rows } = await scope.with(findChain(scope.container))
-      const chain = rows[0][0] ? issuersOf(rows[0][0]) : []
+      const chain = rows[0][0] ? nearestFirst<NestedContainer>(rows[0][0]) : []
       const origin = c.env.PUBLIC_ORIGIN
       return {
         json: viewIssuer(chain, scope.slugs, origin),

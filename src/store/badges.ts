@@ -3,37 +3,40 @@ import { badges } from '../../drizzle/schema'
 import { commit, committed } from '../commit'
 import { randomHex } from '../crypto'
 import type { Caller } from '../env'
-import { badgePath, publicPath, type Slugs } from '../urls'
-import { type Container, containerJson, isLive, type Place } from './containers'
+import { type Container, type Containers, levels, type Place } from '../levels'
+import { badgePaths, publicPath, type Slugs } from '../urls'
+import { containerJson, containerSlugs, isLive, joinContainers } from './containers'
 import { bump, bumpContainers, containerTotal, countOf } from './counters'
 import { fixed, insertIf, type List, type Statement, updateWhere, wrote } from './db'
 import { attachImage, type NewImage } from './images'
 
 /** A badge with its containers, each a JSON text of `containerJson`. */
-export type BadgeRow = typeof badges.$inferSelect & {
-  system: string
-  issuer: string | null
-  program: string | null
-}
+export type BadgeRow = typeof badges.$inferSelect & Containers
 
-/** The same three as plain text, which JSON functions take for no more than that. */
-export const containerTexts = fixed(sql`
-  (select ${containerJson('x')} || '' from systems x where x.id = b.systemId) as system,
-  (select ${containerJson('x')} || '' from issuers x where x.id = b.issuerId) as issuer,
-  (select ${containerJson('x')} || '' from programs x where x.id = b.programId) as program`)
+/** The containers of `badges b` by their levels' names. As text, JSON functions take them for no more than that. */
+const containerColumns = (suffix = '') =>
+  sql.join(
+    levels.map(
+      ({ name, plural, column }) => sql`
+        (select ${containerJson('x')}${sql.raw(`${suffix} from ${plural} x where x.id = b.${column}) as ${name}`)}`,
+    ),
+    sql`, `,
+  )
+
+export const containerTexts = fixed(containerColumns(` || ''`))
 
 /** The columns of `BadgeRow` for `badges b`. */
-export const badgeColumns = fixed(sql`
-  b.*,
-  (select ${containerJson('x')} from systems x where x.id = b.systemId) as system,
-  (select ${containerJson('x')} from issuers x where x.id = b.issuerId) as issuer,
-  (select ${containerJson('x')} from programs x where x.id = b.programId) as program`)
+export const badgeColumns = fixed(sql`b.*, ${containerColumns()}`)
 
 /** Rows of `badges b` that hang, at any depth, from a container. */
-export const within = ({ systemId, issuerId, programId }: Container): SQL => sql`
-  b.systemId = ${systemId} and b.deletedAt is null
-  ${issuerId ? sql`and b.issuerId = ${issuerId}` : sql``}
-  ${programId ? sql`and b.programId = ${programId}` : sql``}`
+export const within = (container: Container): SQL =>
+  sql.join([
+    sql`b.deletedAt is null`,
+    ...levels.flatMap(({ column }) => {
+      const id = container[column]
+      return id ? [sql.raw(` and b.${column} = `), id] : []
+    }),
+  ])
 
 /** The badges in a container, in id order; `archived` null for both kinds. */
 export const listBadges = (container: Container, archived: boolean | null): List<BadgeRow> => ({
@@ -62,23 +65,16 @@ const countBadges = (
     : sql<{ total: number }>`
         select count(*) as total from badges b where ${within(container)} ${isArchived(archived)}`
 
-type Listed = {
-  id: number
-  slug: string
-  system: string
-  issuer: string | null
-  program: string | null
-}
+type Listed = Slugs & { id: number; slug: string }
 
 const publicBadges = (archived: boolean | null) => sql`
-  from badges b join systems s on s.id = b.systemId and s.deletedAt is null
-  left join issuers i on i.id = b.issuerId left join programs p on p.id = b.programId
-  where b.deletedAt is null ${isArchived(archived)}`
+  from badges b ${joinContainers('b')}
+  where b.deletedAt is null and system.deletedAt is null ${isArchived(archived)}`
 
 /** The badges of all systems, by the slugs that address them. */
 export const listPublicBadges = (archived: boolean | null): List<Listed> => ({
   rows: ({ after, limit, offset }) => sql<Listed>`
-    select b.id, b.slug, s.slug as system, i.slug as issuer, p.slug as program
+    select b.id, b.slug, ${containerSlugs}
     ${publicBadges(archived)} ${after ? sql`and b.id > ${after[0]}` : sql``}
     order by b.id limit ${limit} offset ${offset}`,
   keyOf: ({ id }) => [id],
@@ -233,13 +229,7 @@ export async function deleteBadge(caller: Caller, row: BadgeRow, slugs: Slugs): 
   return rows.length > 0
 }
 
-/** A badge class is public under each of its ancestors. */
-const publicPathsOf = ({ system, issuer, program }: Slugs, badge: string) =>
-  [
-    { system },
-    ...(issuer ? [{ system, issuer }] : []),
-    ...(program ? [{ system, issuer, program }] : []),
-  ].map((slugs) => publicPath(badgePath(slugs, badge)))
+const publicPathsOf = (slugs: Slugs, badge: string) => badgePaths(slugs, badge).map(publicPath)
 
 // ── Lists ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 

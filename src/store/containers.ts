@@ -1,22 +1,30 @@
 import { type SQL, sql } from 'drizzle-orm'
-import { badges, programs, type systems } from '../../drizzle/schema'
+import { badges, type systems } from '../../drizzle/schema'
 import { commit, committed } from '../commit'
 import { randomHex } from '../crypto'
 import type { Caller } from '../env'
-import { type Level, levels } from '../levels'
+import {
+  above,
+  below,
+  type Container,
+  type Containers,
+  type Level,
+  levels,
+  type Place,
+  perLevel,
+} from '../levels'
 import { containerPath, publicPath, type Slugs } from '../urls'
 import { bump, counterOf } from './counters'
 import { fixed, insertIf, type List, type Statement, updateWhere, wrote } from './db'
 import { attachImage, type NewImage } from './images'
 
-/** A row of any level with its image and, as JSON, what the contract nests in it. */
-export type ContainerRow = typeof systems.$inferSelect & {
-  systemId?: number
-  issuerId?: number
-  children: string
-}
+/** A row of any level and, as JSON, the containers below it. */
+export type ContainerRow = typeof systems.$inferSelect &
+  Partial<Place> & {
+    children: string
+  }
 
-/** A container as it is nested in other rows: JSON of `containerJson`. */
+/** A container as it is nested in other rows, with those that hang from it where they were asked for. */
 export type NestedContainer = {
   id: number
   uid: string
@@ -26,14 +34,7 @@ export type NestedContainer = {
   description: string | null
   email: string | null
   image: string | null
-  programs?: NestedContainer[]
-}
-
-/** Where rows are sought: sub-selects of the containers that a path names. */
-export type Container = { systemId: SQL; issuerId: SQL | null; programId: SQL | null }
-
-/** Ids that a path has been proven to name. */
-export type Place = { systemId: number; issuerId: number | null; programId: number | null }
+} & { [plural in Level['plural']]?: NestedContainer[] }
 
 const nestedFields = (alias: string) =>
   sql.raw(
@@ -44,37 +45,38 @@ const nestedFields = (alias: string) =>
 /** A container as a JSON object, in SQL. */
 export const containerJson = (alias: string) => sql`json_object(${nestedFields(alias)})`
 
-const programsOf = sql`(
-  select json_group_array(json(o)) from (select ${containerJson('p')} as o from programs p
-    where p.issuerId = i.id and p.deletedAt is null order by p.id))`
-
-const children: Record<Level['name'], SQL> = {
-  system: sql`(select json_group_array(json(o)) from (
-    select json_object(${nestedFields('i')}, 'programs', json(${programsOf})) as o
-    from issuers i where i.systemId = x.id and i.deletedAt is null order by i.id))`,
-  issuer: sql`(select json_group_array(json(o)) from (select ${containerJson('p')} as o from programs p
-    where p.issuerId = x.id and p.deletedAt is null order by p.id))`,
-  program: sql`'[]'`,
+/** The containers right below row `alias` of a level, as a JSON array, each with those below it. */
+function childrenJson(level: Level, alias: string): SQL {
+  const [child] = below(level)
+  if (!child) return sql`'[]'`
+  const { name, plural, parent } = child
+  const [grandchild] = below(child)
+  const nested = grandchild
+    ? sql`, ${sql.raw(`'${grandchild.plural}'`)}, json(${childrenJson(child, name)})`
+    : sql``
+  return sql`(
+    select json_group_array(json(o)) from (
+      select json_object(${nestedFields(name)}${nested}) as o from ${sql.raw(`${plural} ${name}`)}
+      where ${sql.raw(`${name}.${parent} = ${alias}.id and ${name}.deletedAt is null order by ${name}.id`)}))`
 }
 
 const tableOf = (level: Level) => sql.identifier(level.plural)
 
-const selectOf = (level: Level) =>
-  fixed(sql`
-    select x.*, ${children[level.name]} as children from ${tableOf(level)} x`)
+const selects = perLevel('name', (level) =>
+  fixed(sql`select x.*, ${childrenJson(level, 'x')} as children from ${tableOf(level)} x`),
+)
+const selectContainers = (level: Level) => selects[level.name]
 
-const selects = Object.fromEntries(levels.map((level) => [level.name, selectOf(level)]))
-const selectContainers = (level: Level) => selects[level.name] as SQL
-
-/** The container with this id. */
-export const findContainer = (level: Level, id: SQL | number): Statement<ContainerRow> =>
-  sql<ContainerRow>`${selectContainers(level)} where x.id = ${id} and x.deletedAt is null`
+/** The container that a path of this level names. */
+export const findContainer = (level: Level, container: Container): Statement<ContainerRow> =>
+  sql<ContainerRow>`${selectContainers(level)}
+    where x.id = ${container[level.column]} and x.deletedAt is null`
 
 const findByUid = (level: Level, uid: string): Statement<ContainerRow> =>
   sql<ContainerRow>`${selectContainers(level)} where x.uid = ${uid}`
 
 /** Which containers a list shows: all systems, or those below `parentId`. */
-const below = (level: Level, parentId: SQL | null) =>
+const isListed = (level: Level, parentId: SQL | null) =>
   level.parent && parentId
     ? sql`x.${sql.identifier(level.parent)} = ${parentId} and x.deletedAt is null`
     : sql`x.deletedAt is null`
@@ -86,7 +88,7 @@ export const listContainers = (
   parentId: SQL | null,
 ): List<ContainerRow> => ({
   rows: ({ after, limit, offset }) => sql<ContainerRow>`
-    ${selectContainers(level)} where ${below(level, parentId)} ${after ? sql`and x.id > ${after[0]}` : sql``}
+    ${selectContainers(level)} where ${isListed(level, parentId)} ${after ? sql`and x.id > ${after[0]}` : sql``}
     order by x.id limit ${limit} offset ${offset}`,
   keyOf: ({ id }) => [id],
   total: counterOf(systemId ?? sql`0`, level.plural, parentId ?? sql`0`),
@@ -102,14 +104,13 @@ export type ContainerInput = {
 
 /** Whether all containers of a place are still there, in SQL. */
 export const isLive = (place: Partial<Place>) => {
-  const live = (table: string, id: number) =>
-    sql`exists (select 1 from ${sql.identifier(table)} where id = ${id} and deletedAt is null)`
-  const { systemId, issuerId, programId } = place
-  const checks = [sql`1`]
-  if (systemId != null) checks.push(live('systems', systemId))
-  if (issuerId != null) checks.push(live('issuers', issuerId))
-  if (programId != null) checks.push(live('programs', programId))
-  return sql.join(checks, sql` and `)
+  const checks = levels.flatMap((level) => {
+    const id = place[level.column]
+    return id == null
+      ? []
+      : sql`exists (select 1 from ${tableOf(level)} where id = ${id} and deletedAt is null)`
+  })
+  return sql.join([sql`1`, ...checks], sql` and `)
 }
 
 /** Makes a container below `place`. Gives no row when its slug is taken, or its parent gone, by then. */
@@ -199,28 +200,20 @@ export async function deleteContainer(
   const done = wrote(level.table, op, sql`${which} and deletedAt is not null`)
   const systemId = row.systemId ?? row.id
   const end = { deletedAt: now, op, updatedAt: now }
-  const orphans = {
-    system: [],
-    issuer: [
-      updateWhere(programs, end, sql`issuerId = ${row.id} and deletedAt is null and ${done}`),
-      updateWhere(
-        badges,
-        { issuerId: null, programId: null, op, updatedAt: now },
-        sql`issuerId = ${row.id} and deletedAt is null and ${done}`,
-      ),
-    ],
-    program: [
-      updateWhere(
-        badges,
-        { programId: null, op, updatedAt: now },
-        sql`programId = ${row.id} and deletedAt is null and ${done}`,
-      ),
-    ],
-  }
+  // A system's need not be touched: nothing is found without it.
+  const isBelow = sql`${sql.identifier(level.column)} = ${row.id} and deletedAt is null and ${done}`
+  const lower = level.parent ? below(level) : []
+  const nowhere = Object.fromEntries([level, ...lower].map(({ column }) => [column, null]))
+  const orphans = level.parent
+    ? [
+        ...lower.map(({ table }) => updateWhere(table, end, isBelow)),
+        updateWhere(badges, { ...nowhere, op, updatedAt: now }, isBelow),
+      ]
+    : []
   const [rows] = await commit(caller, {
     change: [
       updateWhere(level.table, end, sql`${which} and deletedAt is null`),
-      ...orphans[level.name],
+      ...orphans,
       bump(level.parent ? systemId : 0, level.plural, parentOf(level, row) ?? 0, -1, done),
     ],
     done,
@@ -231,13 +224,34 @@ export async function deleteContainer(
   return rows.length > 0
 }
 
-const parentOf = (level: Level, place: { systemId?: number | null; issuerId?: number | null }) =>
-  level.parent && place[level.parent]
+const parentOf = (level: Level, place: Partial<Place>) => level.parent && place[level.parent]
 
-export type Chain = { system: string; issuer: string | null; program: string | null }
+/** The columns by which a new row of a level hangs from those above it. */
+export const placeBelow = (level: Level, place: Place): Partial<Place> =>
+  Object.fromEntries(above(level).map(({ column }) => [column, place[column]]))
 
 /** The containers that a path names, each as JSON of `containerJson`. */
-export const findChain = (container: Container): Statement<Chain> => sql<Chain>`
-  select (select ${containerJson('x')} from systems x where x.id = ${container.systemId}) as system,
-    (select ${containerJson('x')} from issuers x where x.id = ${container.issuerId}) as issuer,
-    (select ${containerJson('x')} from programs x where x.id = ${container.programId}) as program`
+export const findChain = (container: Container): Statement<Containers> => sql<Containers>`
+  select ${sql.join(
+    levels.map(
+      (level) => sql`(select ${containerJson('x')} from ${tableOf(level)} x
+        where x.id = ${container[level.column]}) as ${sql.raw(level.name)}`,
+    ),
+    sql`, `,
+  )}`
+
+/** The slugs of a row's containers, by their levels' names; with `joinContainers`. */
+export const containerSlugs = sql.raw(
+  levels.map(({ name }) => `${name}.slug as ${name}`).join(', '),
+)
+
+/** Joins the containers of row `alias`, deleted ones too, by their levels' names. */
+export const joinContainers = (alias: string) =>
+  sql.raw(
+    levels
+      .map(
+        ({ name, plural, column }) =>
+          `left join ${plural} ${name} on ${name}.id = ${alias}.${column}`,
+      )
+      .join(' '),
+  )

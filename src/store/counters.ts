@@ -1,17 +1,15 @@
 import { type SQL, sql } from 'drizzle-orm'
-import type { Place } from './containers'
+import { type Container, type Level, type LevelName, levels, type Place } from '../levels'
 import type { Statement } from './db'
 
 /** What a counter counts: rows that hang live from `ownerId`. */
 export type CounterName =
-  | 'systems'
-  | 'issuers'
-  | 'programs'
+  | Level['plural']
   | 'milestones'
   | 'codes'
   | 'applications'
   | 'reviews'
-  | `${'system' | 'issuer' | 'program'}.${'badges' | 'applications'}`
+  | `${LevelName}.${'badges' | 'applications'}`
 
 /** Moves a counter by `by` (a number, or a count in SQL) if `done`. */
 export const bump = (
@@ -26,21 +24,16 @@ export const bump = (
   on conflict (systemId, name, ownerId) do update set n = n + excluded.n`
 
 /** Moves the counters of every container that a badge, or what hangs from it, stands in. */
-export function bumpContainers(
-  { systemId, issuerId, programId }: Place,
+export const bumpContainers = (
+  place: Place,
   what: 'badges' | 'applications',
   by: number | SQL,
   done: SQL,
-): SQL[] {
-  const owners = [
-    ['system', systemId],
-    ['issuer', issuerId],
-    ['program', programId],
-  ] as const
-  return owners.flatMap(([level, owner]) =>
-    owner === null ? [] : [bump(systemId, `${level}.${what}`, owner, by, done)],
-  )
-}
+): SQL[] =>
+  levels.flatMap(({ name, column }) => {
+    const owner = place[column]
+    return owner === null ? [] : bump(place.systemId, `${name}.${what}`, owner, by, done)
+  })
 
 /** The total of an unfiltered list. */
 export const counterOf = (
@@ -61,10 +54,13 @@ export const countOf = (
 
 /** The same for a list in a container. */
 export function containerTotal(
-  { systemId, issuerId, programId }: { systemId: SQL; issuerId: SQL | null; programId: SQL | null },
+  container: Container,
   what: 'badges' | 'applications',
 ): Statement<{ total: number }> {
-  if (programId) return counterOf(systemId, `program.${what}`, programId)
-  if (issuerId) return counterOf(systemId, `issuer.${what}`, issuerId)
-  return counterOf(systemId, `system.${what}`, systemId)
+  const nearest = levels.findLast(({ column }) => container[column]) ?? levels[0]
+  return counterOf(
+    container.systemId,
+    `${nearest.name}.${what}`,
+    container[nearest.column] ?? container.systemId,
+  )
 }

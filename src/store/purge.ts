@@ -1,4 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm'
+import { below, type Level, levels } from '../levels'
 import type { Db } from './db'
 
 /**
@@ -52,25 +53,18 @@ const endedBadges = ended('badges', [
   ['milestones', 'primaryBadgeId'],
   ['milestoneBadges', 'badgeId'],
 ])
-const endedPrograms = ended('programs', [
-  ['badges', 'programId'],
-  ['keys', 'programId'],
-])
-const endedIssuers = ended('issuers', [
-  ['programs', 'issuerId'],
-  ['badges', 'issuerId'],
-  ['keys', 'issuerId'],
-])
-const endedSystems = ended('systems', [
-  ['issuers', 'systemId'],
-  ['programs', 'systemId'],
-  ['badges', 'systemId'],
-  ['badgeInstances', 'systemId'],
-  ['milestones', 'systemId'],
-  ['webhooks', 'systemId'],
-  ['events', 'systemId'],
-  ['keys', 'systemId'],
-])
+const OF_SYSTEMS = ['badgeInstances', 'milestones', 'webhooks', 'events']
+
+/** Containers of a level to which nothing refers any more; to systems refers more than to the others. */
+const endedContainers = (level: Level) =>
+  ended(level.plural, [
+    ...below(level).map(({ plural }) => [plural, level.column] as const),
+    ['badges', level.column],
+    ['keys', level.column],
+    ...(level.parent ? [] : OF_SYSTEMS.map((table) => [table, level.column] as const)),
+  ])
+
+const endedSystems = endedContainers(levels[0])
 
 const inDeadBadges = sql`badgeId in ${deadBadges}`
 const inDeadSystems = sql`systemId in ${deadSystems}`
@@ -82,7 +76,7 @@ const bury = (table: string, kind: 'badge' | 'issuer', rows: SQL) => [
 ]
 
 const steps = (): SQL[] => [
-  ...['issuers', 'programs', 'badges', 'webhooks', 'keys'].map(mark),
+  ...[...below(levels[0]).map(({ plural }) => plural), 'badges', 'webhooks', 'keys'].map(mark),
   // Awards: the tombstone first, in the same transaction.
   sql`insert into tombstones (kind, uid, revokedAt)
     select 'assertion', i.slug, coalesce(i.revokedAt, b.deletedAt)
@@ -145,8 +139,9 @@ const steps = (): SQL[] => [
   ),
   remove('counters', inDeadSystems),
   ...bury('badges', 'badge', endedBadges),
-  ...bury('programs', 'issuer', endedPrograms),
-  ...bury('issuers', 'issuer', endedIssuers),
+  ...below(levels[0])
+    .toReversed()
+    .flatMap((level) => bury(level.plural, 'issuer', endedContainers(level))),
   // Only images still refer to the system now, and the system to one of them.
   sql`update systems set imageId = null where id in (select id from (${endedSystems}))`,
   sql`delete from images where systemId in (select id from (${endedSystems}))`,
@@ -155,10 +150,12 @@ const steps = (): SQL[] => [
 
 /** Whether anything is marked as deleted and still there. */
 export const purgeable = sql<{ any: 0 | 1 }>`
-  select exists (select 1 from systems where deletedAt is not null)
-    or exists (select 1 from issuers where deletedAt is not null)
-    or exists (select 1 from programs where deletedAt is not null)
-    or exists (select 1 from badges where deletedAt is not null) as "any"`
+  select ${sql.join(
+    [...levels.map(({ plural }) => plural), 'badges'].map((table) =>
+      sql.raw(`exists (select 1 from ${table} where deletedAt is not null)`),
+    ),
+    sql` or `,
+  )} as "any"`
 
 /** Removes some of what has been deleted. */
 export const purge = (db: Db) => db.batch(steps())

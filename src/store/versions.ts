@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { badgeVersions } from '../../drizzle/schema'
 import { sha256 } from '../crypto'
+import { nearestFirst } from '../levels'
 import type { Badge } from '../views/badges'
 import type { BadgeRow } from './badges'
 import type { NestedContainer } from './containers'
@@ -19,7 +20,7 @@ export type Version = Pick<
  */
 export async function freeze(row: BadgeRow, shown: Badge): Promise<Version> {
   const badge = JSON.stringify({ ...shown, milestones: [] })
-  const issuer = JSON.parse(row.program ?? row.issuer ?? row.system) as NestedContainer
+  const [issuer] = nearestFirst<NestedContainer>(row)
   const hash = await sha256(`${issuer.uid}\n${row.imageId}\n${badge}`)
   return { badgeId: row.id, hash, badge, issuerUid: issuer.uid, imageId: row.imageId }
 }

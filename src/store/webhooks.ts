@@ -17,7 +17,7 @@ export type WebhookInput = {
 }
 
 /** Where a webhook's secret is sealed. */
-export const secretPlace = (row: string) => ({ table: 'webhookSecrets', row, column: 'sealed' })
+export const secretCell = (row: string) => ({ table: 'webhookSecrets', row, column: 'sealed' })
 
 /** The webhooks of a system, in id order. */
 export const listWebhooks = (systemId: SQL): Statement<WebhookRow> =>
@@ -28,7 +28,7 @@ export async function createWebhook(caller: Caller, systemId: number, input: Web
   const { op, now, env } = caller
   const secret = input.secret ?? `whsec_${base64(crypto.getRandomValues(new Uint8Array(32)))}`
   const secretId = randomHex(12)
-  const sealed = await seal(env.ENCRYPTION_KEYS, secret, secretPlace(secretId))
+  const sealed = await seal(env.ENCRYPTION_KEYS, secret, secretCell(secretId))
   const which = sql`systemId = ${systemId} and url = ${input.url} and deletedAt is null`
   const done = wrote(webhooks, op, which)
   const [rows] = await commit(caller, {

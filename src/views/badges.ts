@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { type LevelName, levels } from '../levels'
 import type { BadgeRow } from '../store/badges'
 import { imageUrl } from '../urls'
 import { Issuer, Program, System, viewNested } from './containers'
@@ -56,6 +57,14 @@ type Lists = Pick<Badge, 'criteria' | 'alignments' | 'categories' | 'tags'>
 /** A badge's four lists, as its row keeps them. */
 export const listsOf = ({ lists }: Pick<BadgeRow, 'lists'>) => JSON.parse(lists) as Lists
 
+const viewContainers = (row: BadgeRow, origin: string) =>
+  Object.fromEntries(
+    levels.flatMap((level) => {
+      const json = row[level.name]
+      return json === null ? [] : [[level.name, viewNested(level, json, origin)]]
+    }),
+  ) as Pick<Badge, LevelName>
+
 /** A badge as every answer and message shows it. `issuer` and `program` are absent, never null, when it has none. */
 export function viewBadge(row: BadgeRow, origin: string): Badge {
   const { criteria, alignments, categories, tags } = listsOf(row)
@@ -76,9 +85,7 @@ export function viewBadge(row: BadgeRow, origin: string): Badge {
     imageUrl: imageUrl(origin, row.image),
     type: row.type,
     archived: row.archived === 1,
-    system: viewNested('system', row.system, origin) as System,
-    ...(row.issuer !== null && { issuer: viewNested('issuer', row.issuer, origin) as Issuer }),
-    ...(row.program !== null && { program: viewNested('program', row.program, origin) }),
+    ...viewContainers(row, origin),
     criteriaUrl: row.criteriaUrl,
     criteria,
     alignments,

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import type { LevelName } from '../levels'
+import { below, type Level } from '../levels'
 import type { ContainerRow, NestedContainer } from '../store/containers'
 import { imageUrl } from '../urls'
 
@@ -35,25 +35,26 @@ const plain = (row: NestedContainer | ContainerRow, origin: string): Program => 
   imageUrl: imageUrl(origin, row.image),
 })
 
-const views: Record<LevelName, (row: NestedContainer, origin: string) => Program> = {
-  system: (row, origin): System => ({ ...plain(row, origin), issuers: [] }),
-  issuer: (row, origin): Issuer => ({
-    ...plain(row, origin),
-    programs: (row.programs ?? []).map((program) => plain(program, origin)),
-  }),
-  program: plain,
+/** A container with the lists that the contract gives it, as deep as `children` go: empty where nothing is nested. */
+function view(
+  level: Level,
+  row: NestedContainer | ContainerRow,
+  origin: string,
+  children: NestedContainer[],
+): Program {
+  const [child] = below(level)
+  if (!child) return plain(row, origin)
+  const [grandchild] = below(child)
+  const shown = children.map((one) =>
+    view(child, one, origin, (grandchild && one[grandchild.plural]) ?? []),
+  )
+  return { ...plain(row, origin), [child.plural]: shown }
 }
 
 /** A container inside a badge: its own lists stay empty (contract §4.1). */
-export const viewNested = (level: LevelName, json: string, origin: string) =>
-  views[level](JSON.parse(json) as NestedContainer, origin)
+export const viewNested = (level: Level, json: string, origin: string) =>
+  view(level, JSON.parse(json) as NestedContainer, origin, [])
 
 /** A container with all that hangs from it. */
-export function viewContainer(level: LevelName, row: ContainerRow, origin: string): Program {
-  const children = JSON.parse(row.children) as NestedContainer[]
-  if (level === 'program') return plain(row, origin)
-  if (level === 'issuer')
-    return views.issuer({ ...row, programs: children } as NestedContainer, origin)
-  const issuers = children.map((issuer) => views.issuer(issuer, origin))
-  return { ...plain(row, origin), issuers } as System
-}
+export const viewContainer = (level: Level, row: ContainerRow, origin: string) =>
+  view(level, row, origin, JSON.parse(row.children) as NestedContainer[])

@@ -1,4 +1,5 @@
 import { sha256 } from '../crypto'
+import { type Containers, perLevel } from '../levels'
 import type { BadgeRow } from '../store/badges'
 import type { NestedContainer } from '../store/containers'
 import type { PublicRow } from '../store/instances'
@@ -8,17 +9,12 @@ import { listsOf } from './badges'
 /** Open Badges 1.1 documents in the contract's shape (§7): times in Unix seconds, an unsalted identity. */
 const CONTEXT = 'https://w3id.org/openbadges/v1'
 
-/** The containers of a badge, nearest first: program, issuer, system, as far as it has them. */
-export const issuersOf = (
-  row: Pick<BadgeRow, 'system' | 'issuer' | 'program'>,
-): NestedContainer[] =>
-  [row.program, row.issuer, row.system].flatMap((json) => (json === null ? [] : [JSON.parse(json)]))
-
 /** The slugs by which a badge is addressed in full. */
-export function slugsOf(row: Pick<BadgeRow, 'system' | 'issuer' | 'program'>): Slugs {
-  const slug = (json: string | null) => (json === null ? null : (JSON.parse(json).slug as string))
-  return { system: slug(row.system) ?? '', issuer: slug(row.issuer), program: slug(row.program) }
-}
+export const slugsOf = (row: Containers) =>
+  perLevel('name', ({ name }) => {
+    const json = row[name]
+    return json === null ? null : (JSON.parse(json) as NestedContainer).slug
+  }) as Slugs
 
 const seconds = (milliseconds: number) => Math.floor(milliseconds / 1000)
 

@@ -1,9 +1,18 @@
+import { nearestFirst } from '../levels'
 import type { BadgeRow } from '../store/badges'
 import type { NestedContainer } from '../store/containers'
 import type { PublicRow } from '../store/instances'
-import { assertionPath, badgePath, containerPath, imageUrl, publicPath, type Slugs } from '../urls'
+import {
+  assertionPath,
+  badgePath,
+  containerPath,
+  containerPaths,
+  imageUrl,
+  publicPath,
+  type Slugs,
+} from '../urls'
 import { listsOf } from './badges'
-import { issuersOf, slugsOf } from './openbadges'
+import { slugsOf } from './openbadges'
 import type { AwardPage, BadgePage, IssuerPage } from './pages'
 
 /** From rows to what the pages for people say. */
@@ -31,13 +40,8 @@ function badgeOf(row: BadgeRow, origin: string): AwardPage['badge'] {
 
 /** Program, issuer and system, as far as the badge has them. */
 function issuersOfPage(row: BadgeRow, origin: string): AwardPage['issuers'] {
-  const slugs = slugsOf(row)
-  const paths = [
-    slugs.program && containerPath(slugs),
-    slugs.issuer && containerPath({ system: slugs.system, issuer: slugs.issuer }),
-    containerPath({ system: slugs.system }),
-  ].filter((path) => path != null)
-  return issuersOf(row).map(({ name, url, image }, i) => ({
+  const paths = containerPaths(slugsOf(row)).toReversed()
+  return nearestFirst<NestedContainer>(row).map(({ name, url, image }, i) => ({
     name,
     url,
     pageUrl: origin + publicPath(paths[i] ?? ''),

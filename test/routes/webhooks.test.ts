@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { open } from '../../src/seal'
-import { secretPlace } from '../../src/store/webhooks'
+import { secretCell } from '../../src/store/webhooks'
 import { api, ORIGIN } from '../helpers/api'
 import { badge, container, levels, outbox, rows, seedContainer, unique } from '../helpers/seed'
 
@@ -79,8 +79,8 @@ describe('registering a webhook', () => {
     expect(JSON.stringify(kept)).not.toContain('a secret')
     expect(kept.primary).toBe(1)
     const { id, sealed } = kept
-    expect(await open(env.ENCRYPTION_KEYS, sealed, secretPlace(id))).toBe(webhook.secret)
-    await expect(open(env.ENCRYPTION_KEYS, sealed, secretPlace(`${id}x`))).rejects.toThrow()
+    expect(await open(env.ENCRYPTION_KEYS, sealed, secretCell(id))).toBe(webhook.secret)
+    await expect(open(env.ENCRYPTION_KEYS, sealed, secretCell(`${id}x`))).rejects.toThrow()
   })
 
   it.each(['badgekit-1', 'events-1'])('takes the format %s', async (format) => {
