@@ -2,6 +2,7 @@ import { SignJWT } from 'jose'
 import { fromBase64, hmac, randomHex, sha256, utf8 } from './crypto'
 import { type Doorbell, ring } from './doorbell'
 import type { Bindings } from './env'
+import { nameOf } from './errors'
 import { messageOf } from './events'
 import { post } from './outbound'
 import { open } from './seal'
@@ -173,5 +174,3 @@ async function answer(db: Db, env: Bindings, queue: string, message: Message<Doo
     message.retry()
   }
 }
-
-const nameOf = (error: unknown) => (error instanceof Error ? error.name : 'unknown')

@@ -1,4 +1,5 @@
 import type { Bindings } from './env'
+import { nameOf } from './errors'
 
 /** What the queue carries: never a payload. */
 export type Doorbell = { delivery: number }
@@ -24,5 +25,3 @@ export async function ring(
     console.warn(JSON.stringify({ level: 'warn', event: 'doorbell failed', error: nameOf(error) }))
   }
 }
-
-const nameOf = (error: unknown) => (error instanceof Error ? error.message.slice(0, 200) : '')

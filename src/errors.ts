@@ -3,6 +3,9 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
 /** What an error may carry beside its code and message: contract §8. */
 type Extra = { details?: unknown; parameter?: string; retryAfter?: number; allow?: string }
 
+/** What a log line may say of something thrown: never its message, which can quote values. */
+export const nameOf = (error: unknown) => (error instanceof Error ? error.name : 'unknown')
+
 /** The one error that code throws on purpose; `onError` alone turns it into an answer. */
 export class ApiError extends Error {
   constructor(
@@ -24,6 +27,10 @@ export const notFound = (model: string, field: string, value: string) =>
 
 export const conflict = (message: string, details?: unknown) =>
   new ApiError(409, 'ResourceConflict', message, { details })
+
+/** What must be one of a kind, `field`, is there already. */
+export const taken = (model: string, field: string, details?: unknown) =>
+  conflict(`${model} with that \`${field}\` already exists`, details)
 
 /** One failing field of a request: contract §8.2. */
 export type FieldError = { message: string; field: string; value: unknown }

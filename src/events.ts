@@ -113,12 +113,17 @@ export function recordReview(op: string, now: number, event: ReviewedEvent): SQL
     from (select ${lastSeq(systemId)} + 1 as seq) n cross join reviews r where ${review}`
 }
 
+const wordOfType = sql.raw(
+  `case e.type ${Object.entries(EVENT_WORDS)
+    .map(([type, word]) => `when '${type}' then '${word}'`)
+    .join(' ')} else e.type end`,
+)
+
 /** Whether webhook `w` wants event `e`. */
 const wants = sql`
   (w.format = 'events-1' or e.body is not null)
-  and (w.events is null or exists (select 1 from json_each(w.events) f where f.value = case e.type
-    when 'badge.awarded' then 'award' when 'badge.revoked' then 'revoke'
-    when 'application.reviewed' then 'review' else e.type end))`
+  and (w.events is null or exists (
+    select 1 from json_each(w.events) f where f.value = ${wordOfType}))`
 
 /** One delivery for each event that `op` recorded and each webhook that wants it; gives their ids, for the doorbell. */
 export function fanOut(op: string, now: number): SQL<{ id: number }> {

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Env } from '../env'
-import { conflict, notFound } from '../errors'
+import { conflict, notFound, taken } from '../errors'
 import { changedImage, image, newImage, requiredImage, takeImage } from '../imageField'
 import { ListQuery, listOf, sendList } from '../lists'
 import { inBadge, inContainer } from '../scope'
@@ -120,7 +120,7 @@ export const badges = new Hono<Env>()
       const row = await createBadge(caller, at, given(input), picture)
       if (!row) {
         await scope.with()
-        throw conflict('badge with that `slug` already exists', input)
+        throw taken('badge', 'slug', input)
       }
       c.header('Location', badgePath(scope.slugs, row.slug))
       return c.json({ status: 'created', badge: viewBadge(row, c.env.PUBLIC_ORIGIN) }, 201)

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Env } from '../env'
-import { ApiError, codeAlreadyUsed, conflict } from '../errors'
+import { ApiError, codeAlreadyUsed, conflict, taken } from '../errors'
 import { ListQuery, listOf, sendList } from '../lists'
 import { inBadge, inCode, inContainer } from '../scope'
 import { about, body, query } from '../spec'
@@ -70,7 +70,7 @@ export const codes = new Hono<Env>()
       if (row) return c.json(answer(c, 'created', row, badge), 201)
       await scope.with()
       const { claimed, multiuse, email } = input
-      throw conflict('claimCode with that `code` already exists', {
+      throw taken('claimCode', 'code', {
         code,
         claimed: claimed ?? false,
         email: email ?? null,

@@ -1,14 +1,13 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Env } from '../env'
-import { conflict, notFound } from '../errors'
+import { notFound, taken } from '../errors'
 import { changedImage, image, newImage, takeImage } from '../imageField'
 import { type Level, levels } from '../levels'
 import { ListQuery, listOf, sendList } from '../lists'
 import { inContainer, type Scope } from '../scope'
 import { about, body, query } from '../spec'
 import {
-  type ContainerInput,
   type ContainerRow,
   createContainer,
   deleteContainer,
@@ -47,8 +46,6 @@ function routesOf(level: Level) {
   const one = level.path
   const schema = containerSchemas[name]
   const Changed = z.object({ status: z.string(), [name]: schema })
-  const taken = (input: ContainerInput) =>
-    conflict(`${name} with that \`slug\` already exists`, input)
   const app = new Hono<Env>()
 
   app.get(
@@ -78,7 +75,7 @@ function routesOf(level: Level) {
       const row = await createContainer(c.var.caller, level, place, input, picture)
       if (!row) {
         await c.var.scope.with()
-        throw taken(input)
+        throw taken(name, 'slug', input)
       }
       const view = viewContainer(level, row, c.env.PUBLIC_ORIGIN)
       return c.json({ status: 'created', [name]: view }, 201)
@@ -98,7 +95,7 @@ function routesOf(level: Level) {
     const changed = await updateContainer(caller, level, row, scope.slugs, input, picture)
     if (!changed) {
       await scope.with()
-      throw taken(input)
+      throw taken(name, 'slug', input)
     }
     const view = viewContainer(level, changed, c.env.PUBLIC_ORIGIN)
     return c.json({ status: 'updated', [name]: view })

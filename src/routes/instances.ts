@@ -1,12 +1,13 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Env } from '../env'
-import { ApiError, codeAlreadyUsed, conflict, invalid, notFound } from '../errors'
+import { ApiError, codeAlreadyUsed, conflict, invalid, notFound, taken } from '../errors'
 import { readFields } from '../fields'
 import { ListQuery, listOf, sendList, sendListWithBadges } from '../lists'
 import { inBadge, inContainer, inInstance, type Scope } from '../scope'
 import { about, body, query } from '../spec'
 import type { BadgeRow } from '../store/badges'
+import { milestonesAbove } from '../store/completions'
 import {
   type Awardable,
   award,
@@ -17,7 +18,6 @@ import {
   type Refusal,
   revoke,
 } from '../store/instances'
-import { milestonesAbove } from '../store/milestones'
 import { assertionPath } from '../urls'
 import { email, optionalFlag, optionalText, timestamp } from '../values'
 import { viewBadge } from '../views/badges'
@@ -199,7 +199,7 @@ function refusal(
         assertionUrl: origin + assertionPath(result.slug),
       })
     case 'slug':
-      return conflict('badgeInstance with that `slug` already exists')
+      return taken('badgeInstance', 'slug')
     case 'full':
       return conflict(`Badge ${badge} has reached its limit of ${result.limit}`)
     case 'code':

@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import { allowsLocal } from '../deliver'
 import type { Env } from '../env'
-import { conflict, invalid } from '../errors'
+import { invalid, taken } from '../errors'
 import { EVENT_WORDS } from '../events'
 import { refuseTarget } from '../outbound'
 import { inContainer } from '../scope'
@@ -51,7 +51,7 @@ export const webhooks = new Hono<Env>()
       const made = await createWebhook(caller, at.systemId, input)
       if (!made) {
         await scope.with()
-        throw conflict('webhook with that `url` already exists', { url: input.url })
+        throw taken('webhook', 'url', { url: input.url })
       }
       return c.json({ status: 'created', webhook: viewWebhook(made.row, made.secret) }, 201)
     },

@@ -5,6 +5,7 @@ import { randomHex } from '../crypto'
 import type { Caller } from '../env'
 import { type Container, type Containers, levels, type Place } from '../levels'
 import { badgePaths, publicPath, type Slugs } from '../urls'
+import { type ListsInput, replaceLists } from './badgeLists'
 import { containerJson, containerSlugs, isLive, joinContainers } from './containers'
 import { bump, bumpContainers, containerTotal, countOf } from './counters'
 import { fixed, insertIf, type List, type Statement, updateWhere, wrote } from './db'
@@ -84,47 +85,33 @@ export const listPublicBadges = (archived: boolean | null): List<Listed> => ({
 const findByUid = (uid: string): Statement<BadgeRow> =>
   sql<BadgeRow>`select ${badgeColumns} from badges b where b.uid = ${uid}`
 
-type Criterion = {
-  id?: number | null
-  description: string
-  required?: boolean | null
-  note?: string | null
-}
-type Alignment = { id?: number | null; name: string; url: string; description?: string | null }
-
 /** What a request may say of a badge. An absent member of a PUT leaves what stands; lists are replaced whole. */
-export type BadgeInput = Partial<{
-  slug: string
-  name: string
-  strapline: string | null
-  earnerDescription: string
-  consumerDescription: string
-  issuerUrl: string | null
-  rubricUrl: string | null
-  criteriaUrl: string
-  timeValue: number | null
-  timeUnits: string | null
-  evidenceType: string | null
-  limit: number | null
-  unique: boolean
-  type: string | null
-  archived: boolean | null
-  criteria: Criterion[] | null
-  alignments: Alignment[] | null
-  categories: string[] | null
-  tags: string[] | null
-}>
+export type BadgeInput = Partial<
+  Omit<typeof badges.$inferInsert, Owned | Flag | 'type' | 'lists'> & {
+    [flag in Flag]: boolean | null
+  } & { type: string | null }
+> &
+  ListsInput
+
+type Flag = 'unique' | 'archived'
+/** What we keep of a badge, and no request says. */
+type Owned =
+  | 'id'
+  | 'uid'
+  | keyof Place
+  | 'imageId'
+  | 'image'
+  | 'awarded'
+  | 'version'
+  | 'op'
+  | 'createdAt'
+  | 'updatedAt'
+  | 'deletedAt'
 
 const bit = (flag: boolean | null | undefined) => (flag == null ? undefined : flag ? 1 : 0)
 
-/** The columns that a request sets; its lists are rows of their own. */
-const columnsOf = ({
-  criteria: _c,
-  alignments: _a,
-  categories: _k,
-  tags: _t,
-  ...input
-}: BadgeInput) => ({
+/** The columns that a request sets; its lists, which are none, are left out by whoever writes them. */
+const columnsOf = (input: BadgeInput) => ({
   ...input,
   unique: bit(input.unique),
   archived: bit(input.archived),
@@ -230,89 +217,3 @@ export async function deleteBadge(caller: Caller, row: BadgeRow, slugs: Slugs): 
 }
 
 const publicPathsOf = (slugs: Slugs, badge: string) => badgePaths(slugs, badge).map(publicPath)
-
-// ── Lists ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** Replaces the lists that the request gives, if `op` wrote the badge. Items that carry the id of one of this badge keep it. */
-function replaceLists(which: SQL, op: string, input: BadgeInput): SQL[] {
-  const badge = sql`(select id from badges where ${which} and op = ${op})`
-  const { criteria, alignments, categories, tags } = input
-  return [
-    ...(criteria
-      ? replaceItems('criteria', ['description', 'required', 'note'], badge, criteria.map(whole))
-      : []),
-    ...(alignments
-      ? replaceItems('alignments', ['name', 'url', 'description'], badge, alignments)
-      : []),
-    ...(categories ? replaceValues('categories', badge, categories) : []),
-    ...(tags ? replaceValues('tags', badge, tags) : []),
-    ...(criteria || alignments || categories || tags ? [showLists(which, op)] : []),
-  ]
-}
-
-const listOf = (item: string, table: string) =>
-  sql.raw(`(
-    select json_group_array(${item.startsWith('json') ? 'json(o)' : 'o'}) from (
-      select ${item} as o from ${table} where badgeId = badges.id order by id))`)
-
-/** Keeps the lists as answers show them. */
-const showLists = (which: SQL, op: string) => sql`
-  update badges set lists = json_object(
-    'criteria', json(${listOf(`json_object('id', id, 'description', description, 'required', required, 'note', note)`, 'criteria')}),
-    'alignments', json(${listOf(`json_object('id', id, 'name', name, 'url', url, 'description', description)`, 'alignments')}),
-    'categories', json(${listOf('value', 'categories')}),
-    'tags', json(${listOf(`json_object('id', id, 'value', value)`, 'tags')}))
-  where ${which} and op = ${op}`
-
-const whole = ({ id, description, required, note }: Criterion) => ({
-  id,
-  description,
-  required: required ? 1 : 0,
-  note: note ?? '',
-})
-
-/** An id that is given twice stays with the first; the other items are new. */
-function withOwnIds<T extends { id?: number | null }>(items: readonly T[]): T[] {
-  const seen = new Set<number>()
-  return items.map((item) => {
-    if (item.id == null || !seen.has(item.id)) {
-      if (item.id != null) seen.add(item.id)
-      return item
-    }
-    return { ...item, id: null }
-  })
-}
-
-type Item = { id?: number | null }
-
-function replaceItems(table: string, columns: string[], badge: SQL, items: Item[]): SQL[] {
-  const json = JSON.stringify(withOwnIds(items))
-  const field = (column: string) => sql.raw(`json_extract(j.value, '$.${column}')`)
-  const sets = columns.map((column) => sql`${sql.identifier(column)} = ${field(column)}`)
-  const name = sql.identifier(table)
-  const given = sql`(select json_extract(j.value, '$.id') from json_each(${json}) j
-    where json_extract(j.value, '$.id') is not null)`
-  return [
-    sql`delete from ${name} where badgeId = ${badge} and id not in ${given}`,
-    sql`update ${name} set ${sql.join(sets, sql`, `)} from json_each(${json}) j
-      where badgeId = ${badge} and ${name}.id = ${field('id')}`,
-    sql`insert into ${name} (badgeId, ${sql.raw(columns.join(', '))})
-      select ${badge}, ${sql.join(columns.map(field), sql`, `)} from json_each(${json}) j
-      where ${badge} is not null
-        and not exists (select 1 from ${name} o where o.badgeId = ${badge} and o.id = ${field('id')})
-      order by j.key`,
-  ]
-}
-
-/** Values keep their rows as long as they stay. */
-function replaceValues(table: string, badge: SQL, values: string[]): SQL[] {
-  const json = JSON.stringify(values)
-  const name = sql.identifier(table)
-  return [
-    sql`delete from ${name} where badgeId = ${badge} and value not in (select value from json_each(${json}))`,
-    sql`insert into ${name} (badgeId, value) select ${badge}, j.value from json_each(${json}) j
-      where ${badge} is not null
-        and not exists (select 1 from ${name} o where o.badgeId = ${badge} and o.value = j.value)
-      order by j.key`,
-  ]
-}

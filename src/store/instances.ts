@@ -9,8 +9,8 @@ import { assertionPath } from '../urls'
 import type { Badge } from '../views/badges'
 import { type Awards, awardStatements, type Earners, held, manyEarners, oneEarner } from './awards'
 import { type BadgeRow, badgeColumns, within } from './badges'
+import { type MilestoneAbove, milestoneStatements } from './completions'
 import { type List, type Statement, updateWhere, wrote } from './db'
-import { type MilestoneAbove, milestoneStatements } from './milestones'
 import { freeze } from './versions'
 
 export type InstanceRow = typeof badgeInstances.$inferSelect

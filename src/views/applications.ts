@@ -2,6 +2,7 @@ import * as z from 'zod'
 import type { ApplicationRow } from '../store/applications'
 import type { ReviewRow } from '../store/reviews'
 import { Badge } from './badges'
+import { iso, isoOrNull } from './times'
 
 const Evidence = z.object({
   url: z.string().nullable(),
@@ -26,18 +27,15 @@ export const Application = z
 
 export type Application = z.infer<typeof Application>
 
-const iso = (milliseconds: number | null) =>
-  milliseconds === null ? null : new Date(milliseconds).toISOString()
-
 export const viewApplication = (row: ApplicationRow, badge: Badge | null): Application => ({
   id: row.id,
   slug: row.slug,
   learner: row.learner,
-  created: new Date(row.createdAt).toISOString(),
+  created: iso(row.createdAt),
   assignedTo: row.assignedTo,
-  assignedExpiration: iso(row.assignedExpiration),
+  assignedExpiration: isoOrNull(row.assignedExpiration),
   badge,
-  processed: iso(row.processed),
+  processed: isoOrNull(row.processed),
   evidence: JSON.parse(row.evidence),
 })
 

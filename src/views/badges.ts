@@ -3,6 +3,7 @@ import { type LevelName, levels } from '../levels'
 import type { BadgeRow } from '../store/badges'
 import { imageUrl } from '../urls'
 import { Issuer, Program, System, viewNested } from './containers'
+import { iso } from './times'
 
 const Criterion = z.object({
   id: z.int(),
@@ -81,7 +82,7 @@ export function viewBadge(row: BadgeRow, origin: string): Badge {
     timeUnits: row.timeUnits,
     limit: row.limit,
     unique: row.unique,
-    created: new Date(row.createdAt).toISOString(),
+    created: iso(row.createdAt),
     imageUrl: imageUrl(origin, row.image),
     type: row.type,
     archived: row.archived === 1,

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import type { InstanceRow } from '../store/instances'
 import { assertionPath } from '../urls'
 import { Badge } from './badges'
+import { iso, isoOrNull } from './times'
 
 /** An award as the contract shows it (§4.4). `urls` names what stands at public addresses. */
 export const Instance = z
@@ -24,8 +25,8 @@ export function viewInstance(row: InstanceRow, badge: Badge | null, origin: stri
   return {
     slug: row.slug,
     email: row.email,
-    expires: row.expires === null ? null : new Date(row.expires).toISOString(),
-    issuedOn: new Date(row.issuedOn).toISOString(),
+    expires: isoOrNull(row.expires),
+    issuedOn: iso(row.issuedOn),
     claimCode: row.claimCode,
     assertionUrl,
     badge,

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { KeyRow } from '../store/keys'
+import { iso, isoOrNull } from './times'
 
 /** A key that may sign requests. `secret` is told when it is made, and never again. */
 export const Key = z
@@ -23,9 +24,6 @@ export const Key = z
 export type Key = z.infer<typeof Key>
 
 const DAY = 86_400_000
-const iso = (milliseconds: number | null) =>
-  milliseconds === null ? null : new Date(milliseconds).toISOString()
-
 export const viewKey = (row: KeyRow, secret?: string): Key => ({
   key: row.key,
   ...(secret !== undefined && { secret }),
@@ -34,8 +32,8 @@ export const viewKey = (row: KeyRow, secret?: string): Key => ({
   issuer: row.issuer,
   program: row.program,
   description: row.description,
-  created: new Date(row.createdAt).toISOString(),
-  expires: iso(row.expires),
+  created: iso(row.createdAt),
+  expires: isoOrNull(row.expires),
   disabled: row.disabledAt !== null,
   allowNoExp: row.allowNoExp === 1,
   lastUsed: row.lastUsed === null ? null : new Date(row.lastUsed * DAY).toISOString().slice(0, 10),

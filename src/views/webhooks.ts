@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { WebhookRow } from '../store/webhooks'
+import { iso } from './times'
 
 /** A receiver of events. `secret` is told when it is made, and never again. */
 export const Webhook = z
@@ -25,9 +26,9 @@ export const viewWebhook = (row: WebhookRow, secret?: string): Webhook => ({
   events: row.events === null ? null : JSON.parse(row.events),
   format: row.format,
   state: row.state,
-  created: new Date(row.createdAt).toISOString(),
+  created: iso(row.createdAt),
   ...(row.disabledAt !== null && {
-    disabledAt: new Date(row.disabledAt).toISOString(),
+    disabledAt: iso(row.disabledAt),
     disabledReason: row.disabledReason ?? '',
   }),
 })
