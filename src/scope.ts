@@ -35,9 +35,6 @@ export type Scope<Found = object> = {
 /** A variable of the request: the scope of a path in which all of `Found` is named. */
 export type In<Found> = Env & { Variables: { scope: Scope<Found> } }
 
-/** The badge of a path, with the milestones that lead to it, for `readLeading`. */
-export type ProvenBadge = BadgeRow & { leading: string }
-
 /** The last words of a path: what they name, and how the contract's 404 calls it. */
 type Thing = {
   name: string
@@ -49,11 +46,16 @@ type Thing = {
 
 type Params = Record<string, string>
 
-/** Makes the middleware that gives a route its scope; `things` are sought beyond the containers and the badge. */
-const scoped = <Found>(things: (params: Params) => Thing[] = () => []) =>
+/**
+ * Makes the middleware that gives a route its scope.
+ *
+ * @param things are sought beyond the containers and the badge
+ * @param more further columns of the badge, in SQL
+ */
+const scoped = <Found>(things: (params: Params) => Thing[] = () => [], more?: SQL) =>
   createMiddleware<In<Found>>(async (c, next) => {
     const params = c.req.param() as Params
-    const scope = scopeOf(() => c.var.db, wordsOf(params), things(params))
+    const scope = scopeOf(() => c.var.db, wordsOf(params), things(params), more)
     // The things named here are those of `Found`: each `in…` below says both.
     c.set('scope', scope as unknown as Scope<Found>)
     await next()
@@ -62,7 +64,12 @@ const scoped = <Found>(things: (params: Params) => Thing[] = () => []) =>
 /** The request is about a system, issuer or program, or a list in it. */
 export const inContainer = scoped<object>()
 /** The request is about a badge, or a list that hangs from it. */
-export const inBadge = scoped<{ badge: ProvenBadge }>()
+export const inBadge = scoped<{ badge: BadgeRow }>()
+/** The same with the milestones that lead to the badge, for `readLeading`. */
+export const inBadgeWithMilestones = scoped<{ badge: BadgeRow & { leading: string } }>(
+  undefined,
+  sql`, ${leadingMilestones} as leading`,
+)
 export const inCode = scoped<{ badge: BadgeRow; code: CodeRow }>(({ code = '' }) => [
   {
     name: 'code',
@@ -130,11 +137,11 @@ export const everywhere = (db: Db): Pick<Scope, 'with'> => ({
 
 const NOWHERE = perLevel('column', ({ parent }) => (parent ? null : 0)) as Place
 
-function scopeOf(db: () => Db, words: Words, things: Thing[]): Scope {
+function scopeOf(db: () => Db, words: Words, things: Thing[], more = sql``): Scope {
   const { system } = words
   const container = containerOf(words)
   const badgeId = sql`(select id from badges b where ${badgeIn(container, words.badge ?? '')})`
-  const proof = proofOf(words)
+  const proof = proofOf(words, more)
   const sought = things.map(({ find, value }) => find({ container, badgeId }, value))
   return {
     container,
@@ -178,7 +185,7 @@ const badgeIn = (container: Container, slug: string) =>
 /** The ids that the words name, null where they name nothing (`atSystem`, …), and the badge in full. */
 type Proof = { [id: `at ${string}`]: number | null } & Partial<BadgeRow>
 
-function proofOf(words: Words): Statement<Proof> {
+function proofOf(words: Words, more: SQL): Statement<Proof> {
   const named = levels.filter(({ name }) => words[name] != null)
   const joins = named.map((level, i) => {
     const parent = named[i - 1]
@@ -190,7 +197,7 @@ function proofOf(words: Words): Statement<Proof> {
     return sql`select ${sql.join(ids, sql`, `)} from (select 1) ${sql.join(joins, sql` `)}`
   const container = perLevel('column', (level) => (named.includes(level) ? idOf(level) : null))
   return sql`
-    select ${sql.join(ids, sql`, `)}, ${badgeColumns}, ${leadingMilestones} as leading
+    select ${sql.join(ids, sql`, `)}, ${badgeColumns}${more}
     from (select 1) ${sql.join(joins, sql` `)}
     left join badges b on ${badgeIn(container as Container, words.badge)}`
 }

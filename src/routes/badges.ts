@@ -4,7 +4,7 @@ import type { Env } from '../env'
 import { conflict, notFound, taken } from '../errors'
 import { changedImage, image, newImage, requiredImage, takeImage } from '../imageField'
 import { ListQuery, listOf, sendList } from '../lists'
-import { inBadge, inContainer } from '../scope'
+import { inBadge, inBadgeWithMilestones, inContainer } from '../scope'
 import { about, body, query } from '../spec'
 import {
   type BadgeInput,
@@ -127,13 +127,18 @@ export const badges = new Hono<Env>()
     },
   )
 
-  .get('/badges/:badge', about('Show a badge', z.object({ badge: Badge })), inBadge, async (c) => {
-    const { badge } = await c.var.scope.with()
-    const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
-    const leading = readLeading(badge.leading)
-    const milestones = viewLeading(shown, leading, c.env.PUBLIC_ORIGIN)
-    return c.json({ badge: { ...shown, milestones } })
-  })
+  .get(
+    '/badges/:badge',
+    about('Show a badge', z.object({ badge: Badge })),
+    inBadgeWithMilestones,
+    async (c) => {
+      const { badge } = await c.var.scope.with()
+      const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
+      const leading = readLeading(badge.leading)
+      const milestones = viewLeading(shown, leading, c.env.PUBLIC_ORIGIN)
+      return c.json({ badge: { ...shown, milestones } })
+    },
+  )
 
   .put(
     '/badges/:badge',

@@ -153,7 +153,6 @@ type State = {
   taken: 0 | 1
   live: 0 | 1
   limit: number | null
-  awarded: number
   /** Whether the claim code can be used; null when there is no such code. */
   usable: 0 | 1 | null
 }
@@ -167,7 +166,7 @@ const stateOf = (
 ): Statement<State> => sql<State>`
   select (${held(badge, sql`${input.email}`)}) as held,
     exists (select 1 from badgeInstances where slug = ${slug}) as taken,
-    deletedAt is null as live, "limit", awarded,
+    deletedAt is null as live, "limit",
     ${code ? sql`(select ${isUsable} from claimCodes where ${code})` : sql`null`} as usable
   from badges where id = ${badge.id}`
 

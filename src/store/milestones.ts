@@ -97,7 +97,8 @@ const readBack = (row: Statement<MilestoneRow>) => [row, badgesOfMilestones(row)
 /** Makes a milestone of a system. Gives no row when the system is gone by then. */
 export async function createMilestone(caller: Caller, systemId: number, input: MilestoneInput) {
   const { op, now } = caller
-  const which = sql`systemId = ${systemId} and op = ${op}`
+  // The system's newest: `op` has no index, and a system may have many.
+  const which = sql`id = (select max(id) from milestones where systemId = ${systemId}) and op = ${op}`
   const done = wrote(milestones, op, which)
   const { supportBadges = [], action, ...columns } = input
   const [rows, badges] = await commit(caller, {

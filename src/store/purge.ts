@@ -23,11 +23,11 @@ const remove = (table: string, condition: SQL) => sql`
   delete from ${sql.identifier(table)} where rowid in (
     select rowid from ${sql.identifier(table)} where ${condition} limit ${ROWS})`
 
-/** All that hangs from a deleted system is deleted with it. */
+/** All that hangs from a deleted system is deleted with it. `+` keeps SQLite from starting at all that is not deleted. */
 const mark = (table: string) => sql`
   update ${sql.identifier(table)} set deletedAt = (select s.deletedAt from systems s where s.id = systemId)
   where id in (select id from ${sql.identifier(table)}
-    where systemId in ${deadSystems} and deletedAt is null limit ${ROWS})`
+    where systemId in ${deadSystems} and +deletedAt is null limit ${ROWS})`
 
 const entomb = (kind: string, rows: SQL) => sql`
   insert into tombstones (kind, uid, revokedAt) select ${kind}, uid, deletedAt from (${rows})
