@@ -1007,6 +1007,20 @@ describe('settings', () => {
     },
   )
 
+  it('take whoever writes without a signature for the master key', async () => {
+    const context = createExecutionContext()
+    const request = new Request('http://localhost:8787/systems', {
+      method: 'POST',
+      body: JSON.stringify(container(unique('unsigned'))),
+      headers: { 'Content-Type': 'application/json' },
+    })
+    const { status } = await app.fetch(request, { ...env, AUTH_DISABLED: '1' }, context)
+    await waitOnExecutionContext(context)
+    expect(status).toBe(201)
+    const line = await env.DB.prepare('select key from audit order by id desc limit 1').first()
+    expect(line).toEqual({ key: 'master' })
+  })
+
   it.each([
     ['1', 'https://badges.test.example'],
     ['1', 'http://127.0.0.1.example.org'],

@@ -197,6 +197,7 @@ describe('texts that are hard to write', () => {
     ['markup and SQL', `</script><!-- ' ; drop table events; -- ' || json_quote(?1)`],
     ['combining and right-to-left', 'e\u0301 \u202eשלום مرحبا'],
     ['JSON', '{"a":[1,null]},"b":"'],
+    ['what a replacement would read', "$& $1 $$ $` $'"],
   ] as const
 
   it.each(hard)('survive in comment, address and badge: %s', async (_name, text) => {
@@ -329,6 +330,35 @@ describe('a webhook', () => {
     await env.DB.prepare(`update webhooks set ${set} where url = ?`).bind(hook.url).run()
     await award(seed)
     expect(await news()).toMatchObject([{ type: 'badge.awarded', deliveries: 0 }])
+  })
+
+  it('has many events of one request waiting in the order of their numbers', async () => {
+    const seed = await seedBadge(atSystem)
+    await seedWebhook(seed.system)
+    await seedWebhook(seed.system)
+    const emails = Array.from({ length: 12 }, (_, i) => `e${i}@example.org`)
+    expect((await api.post(`${seed.path}/instances/bulk`, { emails })).status).toBe(201)
+    const { results } = await env.DB.prepare(
+      `select d.seq, d.webhookId from deliveries d join badges b on b.systemId = d.systemId
+       where b.id = ? order by d.id`,
+    )
+      .bind(seed.badge.id)
+      .all<{ seq: number; webhookId: number }>()
+    expect(results).toHaveLength(24)
+    expect(results).toEqual([...results].sort((x, y) => x.seq - y.seq || x.webhookId - y.webhookId))
+  })
+
+  it('that is registered later is told nothing of what was before', async () => {
+    const seed = await seedBadge(atSystem)
+    await award(seed)
+    await award(seed)
+    // Ids are random: one before and one behind all others.
+    const ids = `update events set id = iif(seq = 1, 'evt_0', 'evt_z') where systemId =
+      (select systemId from badges where id = ?)`
+    await env.DB.prepare(ids).bind(seed.badge.id).run()
+    await seedWebhook(seed.system)
+    await award(seed)
+    expect((await news()).map(({ deliveries }) => deliveries)).toEqual([0, 0, 1])
   })
 
   it('of another system is told nothing', async () => {

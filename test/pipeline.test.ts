@@ -43,7 +43,8 @@ const lines = (spy: typeof log) =>
 async function under(more: Partial<Bindings>, request: Request) {
   const context = createExecutionContext()
   const response = await app.fetch(request, { ...env, ...more }, context)
-  const text = await response.text()
+  // Not `text()`: it warns of answers that are images.
+  const text = new TextDecoder().decode(await response.arrayBuffer())
   await waitOnExecutionContext(context)
   const { status, headers } = response
   return { status, headers, body: text.startsWith('{') ? JSON.parse(text) : text }
@@ -957,6 +958,21 @@ describe('when the answer of the database is lost', () => {
       expect(shown.body.instance.slug).toBe(body.instance.slug)
     })
 
+    it('makes a key exactly once, and tells the secret that signs', async () => {
+      const before = await standing()
+      const { DB } = faulty({ message: LOST, lost, times: 1, writes: true })
+      const { status, body } = await under(
+        { DB },
+        await signed('POST', `/systems/${system}/keys`, {}),
+      )
+      expect(status).toBe(201)
+      const { key, secret } = body.key
+      expect((await api.get(`/systems/${system}`, { key, secret })).status).toBe(200)
+      const [keys, keySecrets] = [Number(before?.keys) + 1, Number(before?.keySecrets) + 1]
+      const audit = Number(before?.audit) + 1
+      expect(await standing()).toEqual({ ...before, keys, keySecrets, audit })
+    })
+
     it('takes an award back exactly once', async () => {
       const seeded = await seedBadge(levels[0])
       await api.post(`${seeded.path}/instances`, { email: 'ada@example.org' })
@@ -997,6 +1013,23 @@ describe('when the answer of the database is lost', () => {
       expect(status).toBe(409)
     }
   })
+
+  it.each([
+    ['GET', undefined],
+    ['POST', container(unique('later'))],
+  ])(
+    'a %s is asked again after a pause, at random, so that not all return together',
+    async (method, fields) => {
+      const random = vi.spyOn(Math, 'random').mockReturnValue(0.99)
+      const { DB } = faulty({ message: LOST, times: 1 })
+      const request = await signed(method, '/systems', fields)
+      const start = Date.now()
+      const { status } = await under({ DB }, request)
+      expect(Date.now() - start).toBeGreaterThanOrEqual(95)
+      expect(status).toBe(fields ? 201 : 200)
+      random.mockRestore()
+    },
+  )
 
   it('a read is asked again, three times in all', async () => {
     const path = `/systems/${system}`
