@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
 
@@ -8,6 +9,9 @@ process.env.WRANGLER_LOG ??= 'error'
 
 /** 32 zero bytes: the tests' own key, whatever `.dev.vars` holds. */
 const KEY = Buffer.alloc(32).toString('base64')
+
+/** Files at once. A worker of the one project is a process, and mostly waits for itself: even two cores have room for two. */
+const maxWorkers = Math.max(2, availableParallelism() - 1)
 
 /** Every variable that `.dev.vars` may hold, so that the suite runs alike with and without that file. */
 const bindings = {
@@ -41,6 +45,7 @@ export default defineConfig({
                   retryDelay: 0,
                   deadLetterQueue: 'badgekit-deliveries-dead',
                 },
+                'badgekit-deliveries-dead': { maxBatchSize: 10, maxBatchTimeout: 0.05 },
               },
             },
           })),
@@ -48,7 +53,8 @@ export default defineConfig({
         test: {
           name: 'workerd',
           isolate: false,
-          setupFiles: ['./test/setup.ts'],
+          maxWorkers,
+          setupFiles: ['./test/setup.ts', './test/helpers/log.ts'],
           globalSetup: ['./test/node/receiver.ts'],
           include: ['test/**/*.test.ts'],
           exclude: ['test/node/**'],
@@ -57,6 +63,7 @@ export default defineConfig({
       {
         test: {
           name: 'node',
+          maxWorkers,
           include: ['test/node/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,

@@ -24,15 +24,41 @@ async function answered(status: number, call: Call): Promise<Answer> {
   return answer
 }
 
-/** Looks at what a call does to these tables: all that a request of the kind could change, the outbox among them. */
+/**
+ * Looks at what a call does to these tables: all that a request of the kind could change, the outbox among them. What they
+ * held before is kept in the database and compared there: it is long, and is only told where it differs.
+ */
 export function watch(...tables: SQLiteTable[]) {
-  const state = () => env.DB.prepare(`select ${tables.map(textOf)}`).raw()
+  const names = tables.map(getTableName)
+  const keep = `insert into watched values ${tables.map((table) => `(?1, '${getTableName(table)}', ${textOf(table)})`)}`
+  const compare = `select ${tables.map(
+    (table) => `(select iif(text is now, null, json_array(text, now))
+      from (select text, ${textOf(table)} as now from watched
+        where run = ?1 and name = '${getTableName(table)}'))`,
+  )}`
+  const remove = 'delete from watched where run = ?1'
 
   /** Leaves all of them as they were. */
   async function changesNothing<T>(calls: () => Promise<T>): Promise<T> {
-    const before = await state()
+    const run = crypto.randomUUID()
+    await env.DB.batch([
+      env.DB.prepare(
+        'create table if not exists watched (run, name, text, primary key (run, name))',
+      ),
+      env.DB.prepare(keep).bind(run),
+    ])
     const result = await calls()
-    expect(await state()).toEqual(before)
+    const [compared] = await env.DB.batch<Record<string, string | null>>([
+      env.DB.prepare(compare).bind(run),
+      env.DB.prepare(remove).bind(run),
+    ])
+    const columns = Object.values(compared?.results[0] ?? {})
+    expect(columns).toHaveLength(names.length)
+    const changed = columns.flatMap((column, i) =>
+      column === null ? [] : [{ name: names[i], pair: JSON.parse(column) as unknown[] }],
+    )
+    const texts = (which: number) => changed.map(({ name, pair }) => ({ [`${name}`]: pair[which] }))
+    expect(texts(1)).toEqual(texts(0))
     return result
   }
 
@@ -48,11 +74,12 @@ export const refusal = async (status: number, call: Call) => (await answered(sta
 
 /** Writes, once, and puts nothing in the outbox. */
 export async function quietly(status: number, call: Call): Promise<Answer> {
-  const before = { outbox: await outbox(), audit: await rows('audit') }
+  const look = async () => {
+    const [events, audit] = await Promise.all([outbox(), rows('audit')])
+    return { outbox: events, audit }
+  }
+  const before = await look()
   const answer = await answered(status, call)
-  expect({ outbox: await outbox(), audit: await rows('audit') }).toEqual({
-    outbox: before.outbox,
-    audit: before.audit + 1,
-  })
+  expect(await look()).toEqual({ outbox: before.outbox, audit: before.audit + 1 })
   return answer
 }

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
 import {
-  chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -13,36 +12,70 @@ import {
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { experimental_readRawConfig, unstable_readConfig } from 'wrangler'
 
 const SCRIPT = resolve('scripts/deploy.mjs')
 const BOOKMARK = '00000085-0000024c-00004c6d-8e61117bf38d7adb71b934ebbf891683'
 const WORKERS_DEV = 'https://badgekit-api.example.workers.dev'
 
-/**
- * Stands in for wrangler: writes down how it was called, what it read, and answers from `scenario.json`, where the
- * longest key that begins the command wins.
- */
-const FAKE = `#!/usr/bin/env node
-import { appendFileSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-const here = dirname(process.argv[1])
-const args = process.argv.slice(2)
-const file = args[args.indexOf('--secrets-file') + 1]
-const secrets = args.includes('--secrets-file') ? JSON.parse(readFileSync(file, 'utf8')) : undefined
-const input = args[0] === 'secret' && args[1] === 'put' ? readFileSync(0, 'utf8') : undefined
-appendFileSync(join(here, 'calls.ndjson'), JSON.stringify({ args, secrets, input }) + '\\n')
-const scenario = JSON.parse(readFileSync(join(here, 'scenario.json'), 'utf8'))
-const words = args.join(' ')
-const key = Object.keys(scenario).filter((one) => words.startsWith(one)).sort((a, b) => b.length - a.length)[0]
-const { out = '', err = '', code = 0, targets } = scenario[key] ?? {}
-if (targets) {
-  appendFileSync(process.env.WRANGLER_OUTPUT_FILE_PATH, JSON.stringify({ type: 'wrangler-session' }) + '\\n')
-  appendFileSync(process.env.WRANGLER_OUTPUT_FILE_PATH, JSON.stringify({ type: 'deploy', targets }) + '\\n')
-}
-process.stdout.write(out)
-process.stderr.write(err)
-process.exitCode = code
+/** What wrangler's own module gives for the `wrangler.toml` of the test: the script asks for it, and 20 starts of it take long. */
+const READER = `import { readFileSync } from 'node:fs'
+const { raw, read } = JSON.parse(readFileSync(new URL('read.json', import.meta.url), 'utf8'))
+export const experimental_readRawConfig = () => ({ rawConfig: raw })
+export const unstable_readConfig = ({ env }) => read[env]
 `
+
+const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
+
+/**
+ * Stands in for wrangler, as a shell script, because it is called often: writes down how it was called and what it read,
+ * and answers from the scenario, where the longest key that begins the command wins.
+ */
+const fakeWrangler = (scenario: Scenario) => `#!/bin/sh
+secrets= input=
+previous=
+for one do
+  [ "$previous" = --secrets-file ] && secrets=$(cat "$one")
+  previous=$one
+done
+case "$*" in 'secret put'*) input=$(cat) ;; esac
+{
+  printf '%s\\037' "$@"
+  printf '\\036%s\\036%s\\035' "$secrets" "$input"
+} >> "$(dirname "$0")/calls"
+case "$*" in
+${Object.keys(scenario)
+  .sort((a, b) => b.length - a.length)
+  .map((key) => `${quoted(key)}*) ${answerOf(scenario[key] ?? {})} ;;`)
+  .join('\n')}
+esac
+`
+
+const answerOf = ({ out = '', err = '', code = 0, targets }: Answer) =>
+  [
+    ...(targets
+      ? [{ type: 'wrangler-session' }, { type: 'deploy', targets }].map(
+          (line) => `echo ${quoted(JSON.stringify(line))} >> "$WRANGLER_OUTPUT_FILE_PATH"`,
+        )
+      : []),
+    `printf %s ${quoted(out)}`,
+    `printf %s ${quoted(err)} >&2`,
+    `exit ${code}`,
+  ].join('\n')
+
+/** What the fake has written down of its calls. */
+const callsIn = (log: string): Call[] =>
+  log
+    .split('\x1d')
+    .slice(0, -1)
+    .map((call) => {
+      const [args = '', secrets, input] = call.split('\x1e')
+      return {
+        args: args.split('\x1f').slice(0, -1),
+        ...(secrets && { secrets: JSON.parse(secrets) }),
+        ...(input && { input }),
+      }
+    })
 
 type Answer = { out?: string; err?: string; code?: number; targets?: string[] }
 type Call = { args: string[]; secrets?: Record<string, string>; input?: string }
@@ -77,21 +110,43 @@ beforeEach(() => {
   project = mkdtempSync(join(tmpdir(), 'badgekit-deploy-test-'))
   copyFileSync('wrangler.toml', join(project, 'wrangler.toml'))
   mkdirSync(join(project, 'fake'))
-  const fake = join(project, 'fake/wrangler.mjs')
-  writeFileSync(fake, FAKE)
-  chmodSync(fake, 0o755)
+  mkdirSync(join(project, 'scripts'))
+  copyFileSync('scripts/deploy.mjs', join(project, 'scripts/deploy.mjs'))
+  const module = join(project, 'node_modules/wrangler')
+  mkdirSync(module, { recursive: true })
+  writeFileSync(join(module, 'package.json'), '{ "type": "module", "exports": "./index.js" }')
+  writeFileSync(join(module, 'index.js'), READER)
 })
 
 afterEach(() => rmSync(project, { recursive: true, force: true }))
 
+/** Reads `wrangler.toml` as the script would, with the real wrangler, for the module that stands in for it. */
+function readConfigs() {
+  const config = join(project, 'wrangler.toml')
+  const raw = experimental_readRawConfig({ config }).rawConfig
+  const names = ['', ...Object.keys(raw.env ?? {})]
+  const read = names.map((env) => [
+    env,
+    unstable_readConfig({ config, env }, { hideWarnings: true }),
+  ])
+  const file = join(project, 'node_modules/wrangler/read.json')
+  writeFileSync(file, JSON.stringify({ raw, read: Object.fromEntries(read) }))
+}
+
 async function deploy(scenario: Scenario, ...args: string[]) {
-  const calls = join(project, 'fake/calls.ndjson')
+  readConfigs()
+  return deployWith(join(project, 'scripts/deploy.mjs'), scenario, ...args)
+}
+
+async function deployWith(script: string, scenario: Scenario, ...args: string[]) {
+  const calls = join(project, 'fake/calls')
+  const fake = join(project, 'fake/wrangler')
   rmSync(calls, { force: true })
-  writeFileSync(join(project, 'fake/scenario.json'), JSON.stringify(scenario))
+  writeFileSync(fake, fakeWrangler(scenario), { mode: 0o755 })
   const { CLOUDFLARE_ACCOUNT_ID: _, ...env } = process.env
-  const child = spawn(process.execPath, [SCRIPT, ...args], {
+  const child = spawn(process.execPath, [script, ...args], {
     cwd: project,
-    env: { ...env, WRANGLER: join(project, 'fake/wrangler.mjs') },
+    env: { ...env, WRANGLER: fake },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let printed = ''
@@ -102,12 +157,7 @@ async function deploy(scenario: Scenario, ...args: string[]) {
     printed += text
   })
   const code = await new Promise((done) => child.once('close', done))
-  const log: Call[] = existsSync(calls)
-    ? readFileSync(calls, 'utf8')
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line))
-    : []
+  const log = existsSync(calls) ? callsIn(readFileSync(calls, 'utf8')) : []
   return { code, printed, log, commands: log.map((call) => call.args.join(' ')) }
 }
 
@@ -118,7 +168,9 @@ const find = (log: Call[], start: string) =>
 
 describe('the first deploy', () => {
   it('makes everything, migrates before the code, and hands the secrets over in a file', async () => {
-    const { code, commands, log, printed } = await deploy(
+    // The script in its place, with wrangler's own module: the others run a copy of it.
+    const { code, commands, log, printed } = await deployWith(
+      SCRIPT,
       nothingYet,
       ...['--domain', 'badges.example.org'],
     )

@@ -8,8 +8,21 @@ import { startReceiver, startServer, until } from './server'
  * The main job, end to end, as a stranger would do it: the real server from `npm start`, a real receiver, a real browser.
  */
 let server: Awaited<ReturnType<typeof startServer>>
+let greeting: string
+let made: Awaited<ReturnType<typeof server.call>>[]
 beforeAll(async () => {
   server = await startServer()
+  greeting = server.output()
+  made = [
+    await server.call('POST', '/systems', container('riverton', 'Riverton')),
+    await server.call('POST', '/systems/riverton/issuers', container('museum', 'Science Museum')),
+    await server.call(
+      'POST',
+      '/systems/riverton/issuers/museum/programs',
+      container('robot-lab', 'Robot Lab'),
+    ),
+    await server.call('POST', `${PROGRAM}/badges`, BADGE),
+  ]
 })
 afterAll(() => server?.stop())
 
@@ -40,24 +53,14 @@ const PROGRAM = '/systems/riverton/issuers/museum/programs/robot-lab'
 
 describe('a fresh server', () => {
   it('says where it listens, how to sign and where the docs are, and warns of nothing', () => {
-    const output = server.output()
+    const output = greeting
     expect(output).toContain(server.url)
     expect(output).toContain('npm run api -- GET /systems')
     expect(output).toContain('/docs')
     expect(output).not.toMatch(/warn|error|login|deprecat/i)
   })
 
-  it('makes a system, an issuer, a program and a badge with its image', async () => {
-    const made = [
-      await server.call('POST', '/systems', container('riverton', 'Riverton')),
-      await server.call('POST', '/systems/riverton/issuers', container('museum', 'Science Museum')),
-      await server.call(
-        'POST',
-        '/systems/riverton/issuers/museum/programs',
-        container('robot-lab', 'Robot Lab'),
-      ),
-      await server.call('POST', `${PROGRAM}/badges`, BADGE),
-    ]
+  it('makes a system, an issuer, a program and a badge with its image', () => {
     expect(made.map(({ status }) => status)).toEqual([201, 201, 201, 201])
   })
 

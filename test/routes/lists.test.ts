@@ -188,6 +188,8 @@ const nextOf = (answer: Answer) =>
 describe.each(families)('a list of $name', ({ plural, idOf, seed, alone }) => {
   const ROWS = 7
   let made: Made
+  /** How many rows there are: one of the tests adds some. */
+  let there = 0
   const idsOf = (answer: Answer): unknown[] => answer.body[plural].map(idOf)
   const everything = async () => {
     const answer = await api.get(made.path)
@@ -196,7 +198,14 @@ describe.each(families)('a list of $name', ({ plural, idOf, seed, alone }) => {
   }
 
   beforeAll(async () => {
-    made = await seed()
+    const { path, more } = await seed()
+    made = {
+      path,
+      more: () => {
+        there++
+        return more()
+      },
+    }
     for (let i = 0; i < ROWS; i++) expect((await made.more()).status).toBe(201)
   })
 
@@ -204,8 +213,8 @@ describe.each(families)('a list of $name', ({ plural, idOf, seed, alone }) => {
     const { body, headers } = await everything()
     expect(body).not.toHaveProperty('pageData')
     expect(headers.get('Link')).toBeNull()
-    if (alone) expect(body[plural]).toHaveLength(ROWS)
-    else expect(body[plural].length).toBeGreaterThanOrEqual(ROWS)
+    if (alone) expect(body[plural]).toHaveLength(there)
+    else expect(body[plural].length).toBeGreaterThanOrEqual(there)
     expect(await news()).toEqual([])
   })
 
