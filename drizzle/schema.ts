@@ -291,6 +291,8 @@ export const badgeInstances = sqliteTable(
     suspendedAt: integer(),
     renews: integer(),
     ...written(),
+    /** When `badge.expiring` was recorded. */
+    remindedAt: integer(),
   },
   (t) => [
     uniqueIndex('badgeInstances_once')
@@ -299,6 +301,9 @@ export const badgeInstances = sqliteTable(
     index('badgeInstances_badgeId').on(t.badgeId, t.revokedAt),
     index('badgeInstances_earner').on(t.systemId, t.email, t.badgeId),
     index('badgeInstances_versionId').on(t.versionId),
+    index('badgeInstances_expires')
+      .on(t.expires)
+      .where(sql`"expires" is not null and "revokedAt" is null and "remindedAt" is null`),
   ],
 )
 
@@ -478,7 +483,8 @@ export const events = sqliteTable(
   },
   (t) => [
     uniqueIndex('events_seq').on(t.systemId, t.seq),
-    index('events_createdAt').on(t.createdAt),
+    index('events_systemId_createdAt').on(t.systemId, t.createdAt),
+    index('events_kept').on(t.createdAt).where(sql`"data" is not null`),
     index('events_versionId').on(t.versionId),
   ],
 )
@@ -509,12 +515,18 @@ export const deliveries = sqliteTable(
     leaseToken: text(),
     createdAt: integer().notNull(),
     endedAt: integer(),
+    /** The webhook's format at the time of the event: every attempt sends the same bytes. */
+    format: text().$type<'badgekit-1' | 'events-1'>(),
+    /** When it was last asked for again, and how many attempts it had had by then: the schedule starts anew. */
+    restartedAt: integer(),
+    restartedFrom: integer(),
   },
   (t) => [
     uniqueIndex('deliveries_event').on(t.eventId, t.webhookId),
     index('deliveries_systemId').on(t.systemId),
     index('deliveries_webhookId').on(t.webhookId),
-    index('deliveries_due').on(t.nextAt).where(sql`"state" = 'pending'`),
+    index('deliveries_waiting').on(t.webhookId, t.nextAt).where(sql`"state" = 'pending'`),
+    index('deliveries_unsettled').on(t.systemId).where(sql`"state" <> 'delivered'`),
     index('deliveries_order').on(t.webhookId, t.subject, t.seq).where(sql`"state" = 'pending'`),
   ],
 )
