@@ -24,7 +24,7 @@ const SWEEP_PATH = '/cdn-cgi/handler/scheduled?cron=*+*+*+*+*'
  * Names that only a local server may have. wrangler keeps a name of `.dev.vars` out of `env` when `[secrets]` does
  * not list it, so these are passed one by one.
  */
-export const LOCAL_SWITCHES = ['ALLOW_LOCAL_WEBHOOKS', 'AUTH_DISABLED']
+export const LOCAL_SWITCHES = ['ALLOW_LOCAL_WEBHOOKS', 'AUTH_DISABLED', 'WEBHOOK_SPEED']
 
 /** Fresh values for everything that the local server needs. */
 export const freshVars = () => ({

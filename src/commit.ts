@@ -1,6 +1,6 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { audit } from '../drizzle/schema'
-import { ring } from './doorbell'
+import { type Due, ring } from './doorbell'
 import type { Caller } from './env'
 import { fanOut } from './events'
 import { forget } from './publicCache'
@@ -22,6 +22,8 @@ export type Change<T extends readonly Statement[]> = {
   done: SQL
   /** Statements that record what happened (`events.ts`); they too stand under `done`. */
   events?: readonly SQL[]
+  /** Statements that make deliveries due beside those of `events`, and give them. */
+  due?: readonly SQL<Due>[]
   audit: { systemId: number | SQL | null; target: string }
   /** Statements that delete the rows which `change` has marked, once all else has looked at them. */
   remove?: readonly SQL[]
@@ -40,10 +42,19 @@ const TRIES = 3
  */
 export async function commit<const T extends readonly Statement[]>(
   caller: Caller,
-  { change, done, events = [], audit: trail, remove = [], read, forget: paths = [] }: Change<T>,
+  {
+    change,
+    done,
+    events = [],
+    due = [],
+    audit: trail,
+    remove = [],
+    read,
+    forget: paths = [],
+  }: Change<T>,
 ): Promise<RowsOf<T>> {
   const { op, now, key, action, requestId } = caller
-  const rung = events.length > 0 ? [fanOut(op, now)] : []
+  const rung = [...(events.length > 0 ? [fanOut(op, now)] : []), ...due]
   const record = insertIf(
     audit,
     {
@@ -60,8 +71,9 @@ export async function commit<const T extends readonly Statement[]>(
   const effects = [...change, ...events, ...rung, record, ...remove]
   const results = await once(caller.db, op, effects, read)
   await forget(caller.env, paths)
-  const ids = rung.length > 0 ? results[change.length + events.length] : []
-  caller.waitUntil(ring(caller.env, (ids ?? []) as { id: number }[]))
+  const start = change.length + events.length
+  const toRing = results.slice(start, start + rung.length).flat() as Due[]
+  if (toRing.length > 0) caller.waitUntil(ring(caller.env, toRing))
   return results.slice(effects.length) as RowsOf<T>
 }
 

@@ -1,176 +1,154 @@
-import { SignJWT } from 'jose'
-import { fromBase64, hmac, randomHex, sha256, utf8 } from './crypto'
-import { type Doorbell, ring } from './doorbell'
+import { randomHex, utf8 } from './crypto'
+import { type Due, ring } from './doorbell'
 import type { Bindings } from './env'
 import { nameOf } from './errors'
 import { messageOf } from './events'
-import { post } from './outbound'
+import { allowedTargets, post } from './outbound'
+import { type Attempt, judge, leaseOf, type Outcome, paceOf, timeoutOf } from './retries'
 import { open } from './seal'
-import { type Db, openDb } from './store/db'
-import {
-  type Attempt,
-  type Leased,
-  lease,
-  type Outcome,
-  recordQueueFault,
-  settle,
-} from './store/deliveries'
-import { secretCell } from './store/webhooks'
-import { ownHosts } from './urls'
+import { signedHeaders } from './signature'
+import type { Db } from './store/db'
+import { type Asker, type Leased, lease, secretCell, settle } from './store/deliveries'
 
-const SECOND = 1_000
-const MINUTE = 60 * SECOND
-const HOUR = 60 * MINUTE
+/** The queues can wait this long by themselves, in milliseconds; later attempts are found by the sweep. */
+const QUEUE_DELAY = 15 * 60_000
 
-/** Milliseconds from a failed attempt to the next one: the second comes 5 s after the first, … 75 h 35 min in all. */
-export const RETRY_AFTER = [
-  5 * SECOND,
-  30 * SECOND,
-  5 * MINUTE,
-  30 * MINUTE,
-  2 * HOUR,
-  5 * HOUR,
-  10 * HOUR,
-  14 * HOUR,
-  20 * HOUR,
-  24 * HOUR,
-]
-/** Each wait is stretched or shortened by up to a fifth, so that many who failed together do not return together. */
-const JITTER = 0.2
-/** How long one attempt may take. */
-const TIMEOUT = 15 * SECOND
-/** The queue can wait this long by itself; later attempts are found by the sweep. */
-const QUEUE_DELAY = 15 * MINUTE
-
-/** The wait before the next attempt after `attempts` have failed; null when it was the last. */
-export function retryAfter(attempts: number, random = Math.random()): number | null {
-  const base = RETRY_AFTER[attempts - 1]
-  return base === undefined ? null : Math.round(base * (1 + JITTER * (2 * random - 1)))
-}
-
-/** What the answer of an attempt means: any 2xx is success, 410 ends the webhook, all else follows the schedule. */
-export function judge(attempt: Attempt, attempts: number): Outcome {
-  const { status } = attempt
-  if (status !== null && status >= 200 && status < 300) return { state: 'delivered' }
-  if (status === 410) return { state: 'gone' }
-  const wait = retryAfter(attempts)
-  return wait === null
-    ? { state: 'exhausted' }
-    : { state: 'pending', nextAt: attempt.at + attempt.ms + wait }
-}
-
-/** One delivery, once: lease, sign, post, settle. Nothing happens when another worker has it or it is not due. */
-export async function deliver(db: Db, env: Bindings, id: number): Promise<Outcome | null> {
-  const token = randomHex(12)
-  const delivery = await lease(db, id, token, Date.now())
-  if (!delivery) return null
-  const attempt = await send(env, delivery)
-  const outcome = judge(attempt, delivery.attempts)
-  await settle(db, delivery, token, attempt, outcome)
-  await ringLater(env, id, outcome)
-  return outcome
-}
-
-async function send(env: Bindings, delivery: Leased): Promise<Attempt> {
-  const at = Date.now()
-  const message = messageOf(delivery, delivery.format)
-  const headers = await signedHeaders(env, delivery, message, Math.floor(at / SECOND))
-  const options = { allowLocal: allowsLocal(env), ownHosts: ownHosts(env) }
-  const sent = await post(
-    delivery.url,
-    { headers, body: utf8(message), timeoutMs: TIMEOUT },
-    options,
-  )
-  return 'error' in sent
-    ? { at, ms: sent.ms, status: null, error: sent.error, answer: null }
-    : { at, ms: sent.ms, status: sent.status, error: null, answer: sent.answer }
-}
-
-/** Whether http and loopback receivers are let through: in a local build, when asked for. */
-export const allowsLocal = (env: Bindings) => (LOCAL_DEV ? env.ALLOW_LOCAL_WEBHOOKS === '1' : false)
-
-type Secret = { id: string; sealed: string; primary: 0 | 1 }
+/** What came of a delivery: the attempt and what it led to, the queue on which it belongs, or nothing. */
+export type Result = { attempt: Attempt; outcome: Outcome } | { belongs: Due } | null
 
 /**
- * Both signatures of one attempt. The contract's token holds the body's digest and nothing else, as old receivers check
- * every other claim; Standard Webhooks signs `id.timestamp.body` with every live secret.
+ * One delivery, once: lease, sign, post, settle, and ring for what can go now. Nothing happens when another worker has it, when
+ * it is not due, when an older event about the same subject goes first, or while its webhook rests.
  */
-async function signedHeaders(env: Bindings, delivery: Leased, message: string, timestamp: number) {
-  const sealed = JSON.parse(delivery.secrets) as Secret[]
-  const secrets = await Promise.all(
-    sealed.map(async ({ id, sealed, primary }) => ({
-      primary,
+export async function deliver(db: Db, env: Bindings, id: number, asker: Asker): Promise<Result> {
+  const token = randomHex(12)
+  const pace = paceOf(env)
+  const now = Date.now()
+  const leased = await lease(db, id, token, now, now + leaseOf(pace), asker)
+  if (leased === null || 'belongs' in leased) return leased
+  const isTest = leased.type === 'ping'
+  const { attempt, retryAfter } = await send(env, leased, pace)
+  const { tries, since } = leased
+  const outcome = judge(attempt, { attempts: tries, since, isTest }, retryAfter, pace)
+  const next = await settle(db, leased, token, attempt, outcome, { isTest, pace })
+  await ring(env, next)
+  await ringLater(env, leased, outcome)
+  return { attempt, outcome }
+}
+
+type Sent = { attempt: Attempt; retryAfter: string | null }
+
+async function send(env: Bindings, delivery: Leased, pace: number): Promise<Sent> {
+  const at = Date.now()
+  const message = messageOf(delivery, delivery.format)
+  const secrets = await openSecrets(env, delivery.secrets)
+  const headers = await signedHeaders(secrets, delivery.eventId, Math.floor(at / 1000), message)
+  const timeoutMs = timeoutOf(delivery.failures > 0, pace)
+  const sent = await post(
+    delivery.url,
+    { headers, body: utf8(message), timeoutMs },
+    allowedTargets(env),
+  )
+  return 'error' in sent
+    ? {
+        attempt: { at, ms: sent.ms, status: null, error: sent.error, answer: null },
+        retryAfter: null,
+      }
+    : {
+        attempt: { at, ms: sent.ms, status: sent.status, error: null, answer: sent.answer },
+        retryAfter: sent.retryAfter,
+      }
+}
+
+type Sealed = { id: string; sealed: string; primary: 0 | 1 }
+
+const openSecrets = (env: Bindings, json: string) =>
+  Promise.all(
+    (JSON.parse(json) as Sealed[]).map(async ({ id, sealed, primary }) => ({
+      primary: primary === 1,
       text: await open(env.ENCRYPTION_KEYS, sealed, secretCell(id)),
     })),
   )
-  const signed = `${delivery.eventId}.${timestamp}.${message}`
-  const signatures = await Promise.all(secrets.map(({ text }) => hmac(webhookKey(text), signed)))
-  const primary = secrets.find((secret) => secret.primary) ?? secrets[0]
-  return {
-    'Content-Type': 'application/json',
-    'User-Agent': 'badgekit-webhooks/1',
-    ...(primary && { Authorization: `JWT token="${await legacyToken(primary.text, message)}"` }),
-    'webhook-id': delivery.eventId,
-    'webhook-timestamp': String(timestamp),
-    'webhook-signature': signatures.map((signature) => `v1,${signature}`).join(' '),
-  }
-}
 
-/** The bytes after `whsec_` in base64, as Standard Webhooks says; of any other secret its UTF-8 bytes. */
-function webhookKey(secret: string): Uint8Array<ArrayBuffer> {
-  if (!secret.startsWith('whsec_')) return utf8(secret)
-  try {
-    const key = fromBase64(secret.slice('whsec_'.length))
-    // A key of no bytes signs nothing.
-    return key.length > 0 ? key : utf8(secret)
-  } catch {
-    return utf8(secret)
-  }
-}
-
-const legacyToken = async (secret: string, message: string) =>
-  new SignJWT({ body: { alg: 'sha256', hash: await sha256(message) } })
-    .setProtectedHeader({ typ: 'JWT', alg: 'HS256' })
-    .sign(utf8(secret))
-
-/** Rings again for a next attempt that the queue can wait for. */
-async function ringLater(env: Bindings, id: number, outcome: Outcome): Promise<void> {
+/** Rings again for a next attempt that the queue can wait for: on the slow one, as this attempt has failed. */
+async function ringLater(env: Bindings, { id, webhookId }: Leased, outcome: Outcome) {
   if (outcome.state !== 'pending') return
   const wait = Math.max(0, outcome.nextAt - Date.now())
-  if (wait <= QUEUE_DELAY) await ring(env, [{ id }], Math.ceil(wait / SECOND))
+  if (wait <= QUEUE_DELAY) await ring(env, [{ id, webhookId, slow: 1 }], Math.ceil(wait / 1000))
 }
 
-/** How many attempts of one batch are under way at once: the platform lets six connections wait for an answer. */
+/** How many attempts of one run are under way at once: the platform lets six connections wait for an answer. */
 const IN_FLIGHT = 6
-/** How the names of all dead-letter queues begin. */
-const DEAD = 'badgekit-deliveries-dead'
 
 /**
- * The queue's consumer. It never throws, and acknowledges whatever came of an attempt, as what is still to do stands in the
- * table; only what failed here, the database for one, is asked for again.
+ * Makes many deliveries, six at a time. The first of each webhook goes alone: as long as it hangs the webhook costs one place of
+ * the six, and when it fails the others are left for later.
+ *
+ * @param done is told of each; `failed` when the fault was ours
  */
-export async function consume(batch: MessageBatch<Doorbell>, env: Bindings): Promise<void> {
-  const db = openDb(env.DB, 'first-primary')
-  const waiting = [...batch.messages]
-  const worker = async () => {
-    for (let message = waiting.shift(); message; message = waiting.shift()) {
-      await answer(db, env, batch.queue, message)
-    }
-  }
-  await Promise.all(Array.from({ length: IN_FLIGHT }, worker))
+export async function deliverAll(
+  db: Db,
+  env: Bindings,
+  due: readonly Pick<Due, 'id' | 'webhookId'>[],
+  asker: Asker,
+  done: (id: number, failed: boolean) => void = () => {},
+): Promise<void> {
+  const inTurn = limiter(IN_FLIGHT)
+  const one = (id: number) =>
+    inTurn(async () => {
+      try {
+        const result = await deliver(db, env, id, asker)
+        if (result && 'belongs' in result) await ring(env, [result.belongs])
+        done(id, false)
+        return result
+      } catch (error) {
+        console.error(
+          JSON.stringify({ level: 'error', event: 'delivery fault', error: nameOf(error) }),
+        )
+        done(id, true)
+        return null
+      }
+    })
+  const lanes = [...Map.groupBy(due, ({ webhookId }) => webhookId)].map(
+    async ([webhookId, waiting]) => {
+      const others = [...waiting]
+      // Alone, until one has truly been tried.
+      let result: Result = null
+      for (let next = others.shift(); next; next = others.shift()) {
+        result = await one(next.id)
+        if (result !== null) break
+      }
+      if (!hasFailed(result)) return Promise.all(others.map(({ id }) => one(id)))
+      await ring(
+        env,
+        others.map(({ id }) => ({ id, webhookId, slow: 1 as const })),
+        LATER,
+      )
+      for (const { id } of others) done(id, false)
+    },
+  )
+  await Promise.all(lanes)
 }
 
-async function answer(db: Db, env: Bindings, queue: string, message: Message<Doorbell>) {
-  try {
-    if (queue.startsWith(DEAD)) {
-      await recordQueueFault(db, queue, JSON.stringify(message.body), Date.now())
-      console.error(JSON.stringify({ level: 'alarm', event: 'dead letter', queue }))
-    } else {
-      await deliver(db, env, message.body.delivery)
+/** Seconds for which the others wait when the first delivery to a webhook has failed. */
+const LATER = 5
+
+const hasFailed = (result: Result) =>
+  result !== null && ('belongs' in result || result.outcome.state !== 'delivered')
+
+/** Runs at most `size` works at once, in the order asked for. */
+function limiter(size: number) {
+  const waiting: (() => void)[] = []
+  let running = 0
+  return async <T>(work: () => Promise<T>): Promise<T> => {
+    if (running === size) await new Promise<void>((resolve) => waiting.push(resolve))
+    else running += 1
+    try {
+      return await work()
+    } finally {
+      const next = waiting.shift()
+      if (next) next()
+      else running -= 1
     }
-    message.ack()
-  } catch (error) {
-    console.error(JSON.stringify({ level: 'error', event: 'delivery fault', error: nameOf(error) }))
-    message.retry()
   }
 }

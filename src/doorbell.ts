@@ -1,27 +1,49 @@
 import type { Bindings } from './env'
 import { nameOf } from './errors'
 
-/** What the queue carries: never a payload. */
-export type Doorbell = { delivery: number }
+/** What the queues carry: ids, never a payload. */
+export type Doorbell = { delivery: number; webhook: number }
+
+/** A delivery to ring for; `slow` when the last attempt of its webhook failed. */
+export type Due = { id: number; webhookId: number; slow: 0 | 1 }
 
 const BATCH = 100
 /** Most deliveries that one call rings for: the platform counts the calls. The sweep finds the rest. */
 const MAX_RUNG = 1_000
 
-/** Rings for deliveries. A failure is only told: the sweep finds them. */
+/** Rings for deliveries, each on its webhook's queue. A failure is told, and no more than that: the sweep finds them. */
 export async function ring(
   env: Bindings,
-  deliveries: readonly { id: number }[],
+  due: readonly Due[],
   delaySeconds = 0,
-): Promise<void> {
+): Promise<{ failed: boolean }> {
+  const some = due.slice(0, MAX_RUNG)
   try {
-    for (let start = 0; start < Math.min(deliveries.length, MAX_RUNG); start += BATCH) {
-      const messages = deliveries
-        .slice(start, start + BATCH)
-        .map(({ id }) => ({ body: { delivery: id } satisfies Doorbell, delaySeconds }))
-      await env.DELIVERIES.sendBatch(messages)
-    }
+    await Promise.all([
+      sendAll(
+        env.DELIVERIES,
+        some.filter(({ slow }) => !slow),
+        delaySeconds,
+      ),
+      sendAll(
+        env.DELIVERIES_SLOW,
+        some.filter(({ slow }) => slow),
+        delaySeconds,
+      ),
+    ])
+    return { failed: false }
   } catch (error) {
     console.warn(JSON.stringify({ level: 'warn', event: 'doorbell failed', error: nameOf(error) }))
+    return { failed: true }
+  }
+}
+
+async function sendAll(queue: Queue, due: readonly Due[], delaySeconds: number): Promise<void> {
+  for (let start = 0; start < due.length; start += BATCH) {
+    const messages = due.slice(start, start + BATCH).map(({ id, webhookId }) => ({
+      body: { delivery: id, webhook: webhookId } satisfies Doorbell,
+      delaySeconds,
+    }))
+    await queue.sendBatch(messages)
   }
 }

@@ -9,6 +9,8 @@ declare global {
 export type Bindings = Cloudflare.Env & {
   /** `1`: webhooks may point at http and loopback receivers. Local development only. */
   ALLOW_LOCAL_WEBHOOKS?: string
+  /** How many times faster the waits of webhooks pass, to watch the schedule. Local development only. */
+  WEBHOOK_SPEED?: string
   /** `1`: requests need no signature. Local development only, never written by us. */
   AUTH_DISABLED?: string
 }

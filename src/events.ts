@@ -1,18 +1,31 @@
 import { type SQL, sql } from 'drizzle-orm'
+import type { badgeInstances } from '../drizzle/schema'
+import type { Due } from './doorbell'
 
 /**
  * The outbox: an event says what happened, once, in frozen bytes; a delivery is one event for one webhook. Both are written in
  * the batch of the change. The queue only rings (`doorbell.ts`): it carries delivery ids, and the sweep finds what it loses.
  */
 
-/** Event types, and the words by which a webhook's filter names the three that BadgeKit knew. */
+/** The event types, and the words by which a webhook's filter names them: BadgeKit knew the first three. */
 export const EVENT_WORDS = {
   'badge.awarded': 'award',
   'badge.revoked': 'revoke',
   'application.reviewed': 'review',
+  'application.created': 'application.created',
+  'application.updated': 'application.updated',
+  'code.claimed': 'code.claimed',
+  'badge.updated': 'badge.updated',
+  'badge.expiring': 'badge.expiring',
+  ping: 'ping',
 } as const
 
 export type EventType = keyof typeof EVENT_WORDS
+export type Format = 'badgekit-1' | 'events-1'
+
+/** The word of a type, or of a word itself; undefined for what is neither. */
+export const wordOf = (given: string): string | undefined =>
+  Object.entries(EVENT_WORDS).find((names) => names.includes(given))?.[1]
 
 /** Stands in an event's bytes for the badge of its version: raw, it cannot occur in JSON. */
 const BADGE = '\u0001'
@@ -29,19 +42,32 @@ export type NewEvent = {
   systemId: number
   type: EventType
   /** What it is about: deliveries about one subject keep their order. */
-  subject: string
-  /** The contract's message (§6.2): its exact bytes. */
-  body: string
-  /** The `data` of the `events-1` envelope, a JSON object. */
-  data: string
+  subject: string | SQL
+  /** The contract's message (§6.2), its exact bytes, as text or in SQL; null for types that it lacks. */
+  body: string | SQL | null
+  /** The `data` of the `events-1` envelope, a JSON object, likewise. */
+  data: string | SQL
 }
 
-/** Records one event whose bytes are known, if `done`. */
+/** Records one event, if `done`. */
 export const recordEvent = (op: string, now: number, event: NewEvent, done: SQL): SQL => sql`
   insert into events (id, systemId, seq, type, subject, body, data, createdAt)
   select ${eventId(op, sql`n.seq`)}, ${event.systemId}, n.seq, ${event.type}, ${event.subject},
     ${event.body}, ${event.data}, ${now}
   from (select ${lastSeq(event.systemId)} + 1 as seq) n where ${done}`
+
+/** Records an event for each row `x` of a query, in id order. Subject and data are told of `x`, in SQL. */
+export const recordEach = (
+  op: string,
+  now: number,
+  event: { systemId: number; type: EventType; rows: SQL; subject: SQL; data: SQL },
+): SQL => sql`
+  insert into events (id, systemId, seq, type, subject, data, createdAt)
+  select ${eventId(op, sql`x.seq`)}, ${event.systemId}, x.seq, ${event.type}, ${event.subject}, ${event.data}, ${now}
+  from (
+    select x.*, ${lastSeq(event.systemId)} + row_number() over (order by x.id) as seq
+    from (${event.rows}) x
+  ) x`
 
 export type AwardedEvents = {
   systemId: number
@@ -80,6 +106,34 @@ export function recordAwards(op: string, now: number, awards: AwardedEvents): SQ
     ) i`
 }
 
+type Expiring = {
+  row: typeof badgeInstances.$inferSelect
+  assertionUrl: string
+}
+
+/** Records a `badge.expiring` event for each of these awards that has none; each in the numbers of its own system. */
+export function recordExpiring(op: string, now: number, awards: readonly Expiring[]): SQL {
+  const given = awards.map(({ row, assertionUrl }) => {
+    const { id, slug, email, expires, issuedOn, claimCode } = row
+    const iso = (time: number | null) => (time === null ? null : new Date(time).toISOString())
+    const times = { expires: iso(expires), issuedOn: iso(issuedOn) }
+    const instance = JSON.stringify({ slug, email, ...times, claimCode, assertionUrl })
+    return { id, data: `{"instance":${instance},"badge":${BADGE}}` }
+  })
+  return sql`
+    insert into events (id, systemId, seq, type, subject, body, data, versionId, createdAt)
+    select ${eventId(op, sql`x.systemId || '_' || x.seq`)}, x.systemId, x.seq, 'badge.expiring', x.slug, null,
+      x.told, x.versionId, ${now}
+    from (
+      select i.*, json_extract(j.value, '$.data') as told,
+        (select coalesce(max(seq), 0) from events e where e.systemId = i.systemId)
+          + row_number() over (partition by i.systemId order by j.key) as seq
+      from json_each(${JSON.stringify(given)}) j
+      cross join badgeInstances i on i.id = json_extract(j.value, '$.id') and i.remindedAt is null
+        and i.revokedAt is null
+    ) x`
+}
+
 export type ReviewedEvent = {
   systemId: number
   badgeId: number
@@ -113,29 +167,29 @@ export function recordReview(op: string, now: number, event: ReviewedEvent): SQL
     from (select ${lastSeq(systemId)} + 1 as seq) n cross join reviews r where ${review}`
 }
 
+const words = Object.entries(EVENT_WORDS).filter(([type, word]) => type !== word)
 const wordOfType = sql.raw(
-  `case e.type ${Object.entries(EVENT_WORDS)
-    .map(([type, word]) => `when '${type}' then '${word}'`)
-    .join(' ')} else e.type end`,
+  `case e.type ${words.map(([type, word]) => `when '${type}' then '${word}'`).join(' ')} else e.type end`,
 )
 
-/** Whether webhook `w` wants event `e`. */
-const wants = sql`
-  (w.format = 'events-1' or e.body is not null)
+/** Whether webhook `w` wants event `e`. A test is for one webhook, and made by whoever tests it. */
+export const wants = sql`
+  e.type <> 'ping' and (w.format = 'events-1' or e.body is not null)
   and (w.events is null or exists (
     select 1 from json_each(w.events) f where f.value = ${wordOfType}))`
 
-/** One delivery for each event that `op` recorded and each webhook that wants it; gives their ids, for the doorbell. */
-export function fanOut(op: string, now: number): SQL<{ id: number }> {
+/** One delivery for each event that `op` recorded and each webhook that wants it; gives them, for the doorbell. */
+export function fanOut(op: string, now: number): SQL<Due> {
   const [from, to] = eventsOf(op)
   return sql`
-    insert into deliveries (systemId, eventId, webhookId, subject, seq, nextAt, createdAt)
-    select e.systemId, e.id, w.id, e.subject, e.seq, ${now}, ${now}
+    insert into deliveries (systemId, eventId, webhookId, subject, seq, format, nextAt, createdAt)
+    select e.systemId, e.id, w.id, e.subject, e.seq, w.format, ${now}, ${now}
     from events e join webhooks w
       on w.systemId = e.systemId and w.state = 'active' and w.deletedAt is null
     where e.id between ${from} and ${to} and ${wants}
     order by e.seq, w.id
-    on conflict (eventId, webhookId) do nothing returning id`
+    on conflict (eventId, webhookId) do nothing returning id, webhookId,
+      (select failures > 0 from webhooks where id = webhookId) as slow`
 }
 
 /** The columns of an event (and of its badge version) that its messages are made of; none of them ever changes. */
@@ -150,7 +204,7 @@ export type Frozen = {
 }
 
 /** The exact bytes that a delivery sends, the same for each attempt: contract §6.2, or the `events-1` envelope. */
-export function messageOf(event: Frozen, format: 'badgekit-1' | 'events-1'): string {
+export function messageOf(event: Frozen, format: Format): string {
   const message = format === 'events-1' ? envelope(event) : (event.body ?? '')
   const { badge } = event
   return badge === null ? message : message.replace(BADGE, () => badge)
@@ -158,5 +212,5 @@ export function messageOf(event: Frozen, format: 'badgekit-1' | 'events-1'): str
 
 function envelope({ eventId, type, createdAt, seq, data }: Frozen): string {
   const timestamp = new Date(createdAt).toISOString()
-  return `{"id":"${eventId}","type":"${type}","timestamp":"${timestamp}","sequence":${seq},"data":${data ?? '{}'}}`
+  return `{"id":"${eventId}","type":"${type}","timestamp":"${timestamp}","sequence":${seq},"data":${data}}`
 }

@@ -1,5 +1,5 @@
 import { app } from './app'
-import { consume } from './deliver'
+import { consume } from './consume'
 import type { Doorbell } from './doorbell'
 import type { Bindings } from './env'
 import { sweep } from './sweep'

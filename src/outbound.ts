@@ -1,3 +1,6 @@
+import type { Bindings } from './env'
+import { ownHosts } from './urls'
+
 /** Where the Worker may call: `ownHosts` are its own, `host` or `host:port`. */
 type Options = {
   /** Local development: http, any port and this machine's loopback hosts are allowed as well. */
@@ -7,7 +10,7 @@ type Options = {
 
 /** What came back, the start of it without email addresses; or why nothing did. */
 export type Answer =
-  | { status: number; answer: string; ms: number }
+  | { status: number; answer: string; retryAfter: string | null; ms: number }
   | { error: 'refused' | 'timeout' | 'network'; ms: number }
 
 const MAX_URL = 2000
@@ -22,6 +25,12 @@ const DNS_LABEL = /^[a-z\d_-]{1,63}$/
 const IPV4 = /^\d+(?:\.\d+){3}$/
 /** Names that are special-use or lead into private networks; home.arpa is below arpa. */
 const RESERVED = new Set('localhost local internal arpa onion test invalid example'.split(' '))
+
+/** What this Worker may call: http and loopback receivers only in a local build, when asked for. */
+export const allowedTargets = (env: Bindings): Options => ({
+  allowLocal: LOCAL_DEV ? env.ALLOW_LOCAL_WEBHOOKS === '1' : false,
+  ownHosts: ownHosts(env),
+})
 
 /**
  * Says why the Worker must not call `url`, or null when it may: an https URL of a public DNS name
@@ -70,7 +79,8 @@ export async function post(
     signal = AbortSignal.timeout(timeoutMs)
     const response = await fetch(url, { method: 'POST', redirect: 'manual', headers, body, signal })
     const answer = await readStart(response)
-    return { status: response.status, answer, ms: Date.now() - started }
+    const retryAfter = response.headers.get('Retry-After')
+    return { status: response.status, answer, retryAfter, ms: Date.now() - started }
   } catch {
     return { error: signal?.aborted ? 'timeout' : 'network', ms: Date.now() - started }
   }

@@ -7,6 +7,7 @@ import { ApiError, badRequest, methodNotAllowed, noSuchPath, tooLarge, unavailab
 import { targetOf } from './paths'
 import { readRing } from './seal'
 import { openDb } from './store/db'
+import { sweepIfLate } from './sweep'
 
 /** The small steps that every request goes through, in the order of `app.ts`. */
 
@@ -53,9 +54,10 @@ function faultOf(env: Bindings): Promise<Fault | null> {
 }
 
 async function findFault(env: Bindings): Promise<Fault | null> {
-  const opens = Boolean(env.AUTH_DISABLED || env.ALLOW_LOCAL_WEBHOOKS)
+  const opens = Boolean(env.AUTH_DISABLED || env.ALLOW_LOCAL_WEBHOOKS || env.WEBHOOK_SPEED)
   if (LOCAL_DEV ? false : opens) {
-    const reason = 'AUTH_DISABLED and ALLOW_LOCAL_WEBHOOKS are for local development only'
+    const reason =
+      'AUTH_DISABLED, ALLOW_LOCAL_WEBHOOKS and WEBHOOK_SPEED are for local development only'
     return { reason, error: new ApiError(500, 'InternalError', 'An internal error occured') }
   }
   const reason = await missingSetting(env)
@@ -195,6 +197,7 @@ export const callers: MiddlewareHandler<Env> = async (c, next) => {
     waitUntil: (work) => c.executionCtx.waitUntil(work),
   })
   await next()
+  if (c.req.method !== 'GET') c.executionCtx.waitUntil(sweepIfLate(c.env, now))
   const bookmark = db.bookmark()
   if (bookmark) c.header('X-D1-Bookmark', bookmark)
 }

@@ -1,14 +1,87 @@
+import { randomHex } from './crypto'
+import { deliverAll } from './deliver'
 import { ring } from './doorbell'
 import type { Bindings } from './env'
-import { openDb } from './store/db'
-import { beat, dueDeliveries } from './store/deliveries'
+import { nameOf } from './errors'
+import { paceOf } from './retries'
+import { type Db, openDb } from './store/db'
+import { dueDeliveries, type Overdue } from './store/deliveries'
+import { beat, beatIfLate, lastBeat } from './store/heartbeats'
 import { purge, purgeable } from './store/purge'
+import { expiring, remind } from './store/reminders'
+import { forgetOld } from './store/retention'
 
-/** The recurring duties: rings for every delivery that is due, and removes some of what was deleted. Gives how many are due. */
+/** A sweep that is later than this, in milliseconds, is run by whoever notices: the cron is only its first heart. */
+const LATE = 3 * 60_000
+/** What has been due for so long was rung for and not heard: the sweep delivers it itself, so many in one run at the most. */
+const UNHEARD = 60_000
+const MAX_OWN = 60
+/** A delivery that could go and has not for so long is an alarm. */
+const ALARM = 10 * 60_000
+
+/**
+ * The recurring duties: rings for every delivery that is due, or delivers it where ringing is of no use; tells of awards that
+ * will expire; forgets what is old, and removes some of what was deleted. Gives how many deliveries are due.
+ */
 export async function sweep(env: Bindings, now: number): Promise<number> {
   const db = openDb(env.DB, 'first-primary')
-  const [, due, [deleted]] = await db.batch([beat(now), dueDeliveries(now), purgeable])
-  await ring(env, due)
-  if (deleted?.any) await purge(db)
+  const [, due, [deleted], awards] = await db.batch([
+    beat(now),
+    dueDeliveries(now),
+    purgeable,
+    expiring(now),
+  ])
+  const duties = {
+    deliveries: () => serve(db, env, due, now),
+    async reminders() {
+      if (awards.length === 0) return
+      await ring(env, await remind(db, randomHex(12), now, awards, env.PUBLIC_ORIGIN))
+    },
+    retention: () => forgetOld(db, now),
+    purge: async () => deleted?.any && purge(db),
+  }
+  // One that fails keeps no other from being done.
+  for (const [duty, work] of Object.entries(duties)) {
+    await work().catch((error: unknown) => {
+      const told = { level: 'error', event: 'sweep fault', duty, error: nameOf(error) }
+      console.error(JSON.stringify(told))
+    })
+  }
   return due.length
+}
+
+async function serve(db: Db, env: Bindings, due: readonly Overdue[], now: number): Promise<void> {
+  const pace = paceOf(env)
+  // What a failing webhook has not had waited for the webhook, not for us.
+  warnOf(due.find(({ slow }) => !slow)?.nextAt ?? now, now, pace)
+  const isUnheard = ({ nextAt }: Overdue) => nextAt <= now - UNHEARD / pace
+  const unheard = due.filter(isUnheard)
+  const toRing = [...due.filter((one) => !isUnheard(one)), ...unheard.slice(MAX_OWN)]
+  const { failed } = await ring(env, toRing)
+  await deliverAll(db, env, (failed ? due : unheard).slice(0, MAX_OWN), 'sweep')
+}
+
+function warnOf(oldest: number, now: number, pace: number): void {
+  if (now - oldest < ALARM / pace) return
+  const seconds = Math.round((now - oldest) / 1000)
+  console.error(JSON.stringify({ level: 'alarm', event: 'deliveries late', seconds }))
+}
+
+/** When the last sweep ran, as far as this isolate knows. */
+let known = 0
+
+/** The sweep's second heart, after writes and consumer runs: runs one when the last is late. It never throws. */
+export async function sweepIfLate(env: Bindings, now: number): Promise<void> {
+  const late = LATE / paceOf(env)
+  if (Math.abs(now - known) <= late) return
+  // Others of this isolate need not ask meanwhile.
+  known = now
+  try {
+    const db = openDb(env.DB, 'first-primary')
+    const [mine, last] = await db.batch([beatIfLate(now, now - late), lastBeat])
+    known = last[0]?.at ?? now
+    if (mine.length > 0) await sweep(env, now)
+  } catch (error) {
+    console.error(JSON.stringify({ level: 'error', event: 'sweep fault', error: nameOf(error) }))
+  }
 }

@@ -98,6 +98,11 @@ export function timestamp() {
   return optional({ type: ['integer', 'string'] }, readTimestamp)
 }
 
+/** A required moment in milliseconds, read as `timestamp` reads. */
+export function moment() {
+  return required({ type: ['integer', 'string'] }, readTimestamp)
+}
+
 /**
  * A list's filter of three states: true, false, or null for both. An absent one is `otherwise`; what it cannot be read as is
  * told as a bad parameter, not as a bad field.

@@ -94,9 +94,9 @@ export const applications = new Hono<Env>()
     async (c) => {
       const { scope, caller } = c.var
       const { badge } = await scope.with()
-      const row = await createApplication(caller, badge, c.req.valid('json'))
-      if (!row) throw notFound('badge', 'slug', badge.slug)
       const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
+      const row = await createApplication(caller, badge, shown, c.req.valid('json'))
+      if (!row) throw notFound('badge', 'slug', badge.slug)
       return c.json({ status: 'created', application: viewApplication(row, shown) }, 201)
     },
   )
@@ -120,9 +120,9 @@ export const applications = new Hono<Env>()
     async (c) => {
       const { scope, caller } = c.var
       const { badge, application } = await scope.with()
-      const row = await updateApplication(caller, application, c.req.valid('json'))
-      if (!row) throw notFound('application', 'slug', application.slug)
       const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
+      const row = await updateApplication(caller, application, shown, c.req.valid('json'))
+      if (!row) throw notFound('application', 'slug', application.slug)
       return c.json({ status: 'updated', application: viewApplication(row, shown) })
     },
   )

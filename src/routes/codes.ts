@@ -120,7 +120,8 @@ export const codes = new Hono<Env>()
     async (c) => {
       const { scope, caller } = c.var
       const { badge, code } = await scope.with()
-      const row = await claimCode(caller, badge, code, c.req.valid('json').email)
+      const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
+      const row = await claimCode(caller, badge, shown, code, c.req.valid('json').email)
       if (row) return c.json(answer(c, 'updated', row, badge))
       await scope.with()
       throw codeAlreadyUsed(code.code)

@@ -3,10 +3,12 @@ import { applications } from '../../drizzle/schema'
 import { commit, committed } from '../commit'
 import { randomHex } from '../crypto'
 import type { Caller } from '../env'
+import { recordEach } from '../events'
 import type { Container } from '../levels'
+import type { Badge } from '../views/badges'
 import { type BadgeRow, within } from './badges'
 import { bump, bumpContainers, containerTotal, counterOf } from './counters'
-import { insertIf, type List, type Statement, updateWhere, wrote } from './db'
+import { fixed, insertIf, isoText, type List, type Statement, updateWhere, wrote } from './db'
 
 /** An application with its evidence, a JSON array of `{url, mediaType, reflection}` in order. */
 export type ApplicationRow = typeof applications.$inferSelect & { evidence: string }
@@ -22,10 +24,13 @@ export type ApplicationInput = Partial<{
   evidence: Evidence[] | null
 }>
 
-const columns = sql`a.*, (
+/** The evidence of an application (`alias`) as JSON, in SQL. */
+const evidenceOf = (alias: string) => sql`(
   select json_group_array(json(o)) from (
     select json_object('url', url, 'mediaType', mediaType, 'reflection', reflection) as o
-    from evidence where applicationId = a.id order by id)) as evidence`
+    from evidence where applicationId = ${sql.raw(alias)}.id order by id))`
+
+const columns = fixed(sql`a.*, ${evidenceOf('a')} as evidence`)
 
 /** Which applications a list shows: contract §4.6. */
 export type ApplicationFilter = { processed: boolean | null; email: string | null }
@@ -76,6 +81,9 @@ export const findApplication = (badgeId: SQL, slug: string): Statement<Applicati
   sql<ApplicationRow>`
     select ${columns} from applications a where a.slug = ${slug} and a.badgeId = ${badgeId}`
 
+const written = (which: SQL, op: string) =>
+  sql`select * from applications where ${which} and op = ${op}`
+
 const addEvidence = (which: SQL, op: string, evidence: Evidence[]) => sql`
   insert into evidence (applicationId, url, mediaType, reflection)
   select a.id, json_extract(j.value, '$.url'), json_extract(j.value, '$.mediaType'),
@@ -83,10 +91,39 @@ const addEvidence = (which: SQL, op: string, evidence: Evidence[]) => sql`
   from applications a cross join json_each(${JSON.stringify(evidence)}) j
   where ${which} and a.op = ${op} order by j.key`
 
-/** Makes an application for a badge. Gives no row when the badge is gone by then. */
+/**
+ * Records an event for each application of a query, for one badge. The JSON is that of `viewApplication`.
+ *
+ * @param badge the badge as the contract shows it
+ */
+export const recordApplications = (
+  { op, now }: Caller,
+  type: 'application.created' | 'application.updated',
+  systemId: number,
+  badge: Badge,
+  rows: SQL,
+): SQL =>
+  recordEach(op, now, {
+    systemId,
+    type,
+    rows,
+    subject: sql`x.slug`,
+    data: sql`json_object('application', json_object(
+      'id', x.id, 'slug', x.slug, 'learner', x.learner, 'created', ${isoText(sql`x.createdAt`)},
+      'assignedTo', x.assignedTo, 'assignedExpiration', ${isoText(sql`x.assignedExpiration`)},
+      'badge', json(${JSON.stringify(badge)}), 'processed', ${isoText(sql`x.processed`)},
+      'evidence', json(${evidenceOf('x')})))`,
+  })
+
+/**
+ * Makes an application for a badge. Gives no row when the badge is gone by then.
+ *
+ * @param shown the badge as the contract shows it, for the message
+ */
 export async function createApplication(
   caller: Caller,
   badge: BadgeRow,
+  shown: Badge,
   { evidence, ...input }: ApplicationInput,
 ) {
   const { op, now } = caller
@@ -107,6 +144,9 @@ export async function createApplication(
       ...bumpContainers(badge, 'applications', 1, done),
     ],
     done,
+    events: [
+      recordApplications(caller, 'application.created', systemId, shown, written(which, op)),
+    ],
     audit: { systemId, target: `applications/${slug}` },
     read: [findApplication(sql`${badgeId}`, slug)],
   })
@@ -117,6 +157,7 @@ export async function createApplication(
 export async function updateApplication(
   caller: Caller,
   row: ApplicationRow,
+  shown: Badge,
   { evidence, ...input }: ApplicationInput,
 ) {
   const { op, now } = caller
@@ -131,6 +172,9 @@ export async function updateApplication(
   const [rows] = await commit(caller, {
     change: [updateWhere(applications, { ...input, op, updatedAt: now }, which), ...replaced],
     done,
+    events: [
+      recordApplications(caller, 'application.updated', row.systemId, shown, written(which, op)),
+    ],
     audit: { systemId: row.systemId, target: `applications/${row.slug}` },
     read: [findApplication(sql`${row.badgeId}`, row.slug)],
   })

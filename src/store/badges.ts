@@ -3,8 +3,10 @@ import { badges } from '../../drizzle/schema'
 import { commit, committed } from '../commit'
 import { randomHex } from '../crypto'
 import type { Caller } from '../env'
+import { recordEach } from '../events'
 import { type Container, type Containers, levels, type Place } from '../levels'
 import { badgePaths, publicPath, type Slugs } from '../urls'
+import { badgeJson } from './badgeJson'
 import { type ListsInput, replaceLists } from './badgeLists'
 import { containerJson, containerSlugs, isLive, joinContainers } from './containers'
 import { bump, bumpContainers, containerTotal, countOf } from './counters'
@@ -174,6 +176,7 @@ export async function updateBadge(
       ...replaceLists(which, op, input),
     ],
     done,
+    events: [recordUpdate(caller, row)],
     audit: { systemId: row.systemId, target: `badges/${row.uid}` },
     read: [
       sql<BadgeRow>`${findByUid(row.uid)} and ${done}`,
@@ -183,6 +186,17 @@ export async function updateBadge(
   })
   return rows[0] ? { row: rows[0] } : { refused: state[0]?.live ? 'limit' : 'gone' }
 }
+
+/** Tells of a badge that `op` has written, as it is now. */
+const recordUpdate = ({ op, now, env }: Caller, { id, systemId, uid }: BadgeRow) =>
+  recordEach(op, now, {
+    systemId,
+    type: 'badge.updated',
+    rows: sql`select b.*, ${badgeJson(env.PUBLIC_ORIGIN)} as told from badges b
+      where b.id = ${id} and b.op = ${op}`,
+    subject: sql`${uid}`,
+    data: sql`'{"badge":' || x.told || '}'`,
+  })
 
 /**
  * Marks a badge as deleted, which frees its slug; its awards answer 410 from now on. Milestones to it go at once, and it leaves

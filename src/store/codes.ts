@@ -3,7 +3,9 @@ import { claimCodes } from '../../drizzle/schema'
 import { commit, committed } from '../commit'
 import { randomHex } from '../crypto'
 import type { Caller } from '../env'
+import { recordEvent } from '../events'
 import type { Container } from '../levels'
+import type { Badge } from '../views/badges'
 import { type BadgeRow, within } from './badges'
 import { bump, counterOf } from './counters'
 import { insertIf, type List, type Statement, updateWhere, wrote } from './db'
@@ -76,25 +78,55 @@ export async function createCode(caller: Caller, badge: BadgeRow, code: string, 
   return rows[0]
 }
 
-/** Marks a code as claimed, by `email` when one is given. Gives no row when it was used up, or gone, by then. */
-export async function claimCode(
-  caller: Caller,
-  badge: BadgeRow,
-  row: CodeRow,
+/** What claims a code (`which`) if `condition`, and tells of it: for a claim by itself, and for an award with a code. */
+export function claimStatements(
+  { op, now }: Caller,
+  { systemId }: BadgeRow,
+  shown: Badge,
+  which: SQL,
   email: string | null | undefined,
+  condition: SQL,
 ) {
-  const { op, now } = caller
-  const which = sql`id = ${row.id}`
   const claim = { claimed: 1, claimedAt: now, uses: sql`uses + 1`, op, updatedAt: now }
-  const [rows] = await commit(caller, {
+  const done = wrote(claimCodes, op, which)
+  const bool = (column: string) =>
+    sql.raw(`json(case k.${column} when 1 then 'true' else 'false' end)`)
+  const data = sql`(
+    select '{"claimCode":' || json_object('id', k.id, 'code', k.code, 'claimed', ${bool('claimed')}, 'email', k.email,
+      'multiuse', ${bool('multiuse')}) || ',"badge":' || ${JSON.stringify(shown)} || '}'
+    from claimCodes k where ${which} and k.op = ${op})`
+  // By its id: a code's text is a secret of its kind, and subjects are shown in logs. Uses of one code need no order.
+  const subject = sql`(select 'code-' || id || '-' || uses from claimCodes where ${which})`
+  return {
     change: [
       updateWhere(
         claimCodes,
         { ...claim, ...(email && { email }) },
-        sql`${which} and (claimed = 0 or multiuse = 1)`,
+        sql`${which} and ${condition}`,
       ),
     ],
-    done: wrote(claimCodes, op, which),
+    done,
+    events: [
+      recordEvent(op, now, { systemId, type: 'code.claimed', subject, body: null, data }, done),
+    ],
+  }
+}
+
+/** Whether a code can be claimed, in SQL. */
+export const isUsable = sql`(claimed = 0 or multiuse = 1)`
+
+/** Marks a code as claimed, by `email` when one is given. Gives no row when it was used up, or gone, by then. */
+export async function claimCode(
+  caller: Caller,
+  badge: BadgeRow,
+  shown: Badge,
+  row: CodeRow,
+  email: string | null | undefined,
+) {
+  const { op } = caller
+  const which = sql`id = ${row.id}`
+  const [rows] = await commit(caller, {
+    ...claimStatements(caller, badge, shown, which, email, isUsable),
     audit: { systemId: badge.systemId, target: codeTarget(badge) },
     read: [sql<CodeRow>`select * from claimCodes where ${which} and op = ${op}`],
   })

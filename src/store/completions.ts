@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Caller } from '../env'
 import type { Badge } from '../views/badges'
+import { recordApplications } from './applications'
 import { type Awards, countMade, eventsOf, held, manyEarners } from './awards'
 import { type BadgeRow, badgeColumns } from './badges'
 import { bump, bumpContainers } from './counters'
@@ -68,7 +69,13 @@ export async function milestoneStatements(
   const counts = [...queued.values()].flatMap((badge) => countQueued(op, badge, emails))
   return {
     change: [...change, ...all.map(countMade), ...counts],
-    events: all.map((awards) => eventsOf(awards, null, null)),
+    events: [
+      ...all.map((awards) => eventsOf(awards, null, null)),
+      ...[...queued.values()].map((badge) => {
+        const rows = sql`select distinct a.* ${queuedBy(op, badge, emails)}`
+        return recordApplications(caller, 'application.created', badge.systemId, badge.shown, rows)
+      }),
+    ],
   }
 }
 
@@ -117,11 +124,14 @@ const queueApplications = (
     where a.systemId = ${systemId} and a.learner = e.email and a.badgeId = ${id} and a.processed is null)
   order by e.place`
 
-/** Counts the applications that `op` has made for a badge. */
+/** The applications `a` that `op` has made for a badge, in SQL. */
+const queuedBy = (op: string, { id, systemId }: MilestoneAbove, emails: string) => sql`
+  from json_each(${emails}) j cross join applications a
+  where a.systemId = ${systemId} and a.learner = j.value and a.badgeId = ${id} and a.op = ${op}`
+
 function countQueued(op: string, badge: MilestoneAbove, emails: string): SQL[] {
   const { id, systemId } = badge
-  const queued = sql`(select count(distinct a.id) from json_each(${emails}) j cross join applications a
-    where a.systemId = ${systemId} and a.learner = j.value and a.badgeId = ${id} and a.op = ${op})`
+  const queued = sql`(select count(distinct a.id) ${queuedBy(op, badge, emails)})`
   const any = sql`${queued} > 0`
   return [
     bump(systemId, 'applications', id, queued, any),

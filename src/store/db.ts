@@ -188,6 +188,11 @@ export function updateWhere(table: SQLiteTable, values: Values, condition: SQL):
     set ${sql.join([...sets, sql`version = version + 1`], sql`, `)} where ${condition}`
 }
 
+/** A column of milliseconds as ISO 8601, in SQL: what `Date` makes of it; null of null. */
+export const isoText = (column: SQL) => sql`(
+  strftime('%Y-%m-%dT%H:%M:%S', (${column} - ((${column} % 1000) + 1000) % 1000) / 1000, 'unixepoch')
+    || '.' || substr('00' || (((${column} % 1000) + 1000) % 1000), -3) || 'Z')`
+
 /** `EXISTS (…)` over the rows of a table that this request has itself written. */
 export const wrote = (table: SQLiteTable, op: string, which: SQL) =>
   sql`exists (select 1 from ${name(getTableName(table))} where ${which} and op = ${op})`

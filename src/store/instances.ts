@@ -1,5 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm'
-import { badgeInstances, claimCodes } from '../../drizzle/schema'
+import { badgeInstances } from '../../drizzle/schema'
 import { commit, committed } from '../commit'
 import { randomHex } from '../crypto'
 import type { Caller } from '../env'
@@ -9,6 +9,7 @@ import { assertionPath } from '../urls'
 import type { Badge } from '../views/badges'
 import { type Awards, awardStatements, type Earners, held, manyEarners, oneEarner } from './awards'
 import { type BadgeRow, badgeColumns, within } from './badges'
+import { claimStatements, isUsable } from './codes'
 import { type MilestoneAbove, milestoneStatements } from './completions'
 import { type List, type Statement, updateWhere, wrote } from './db'
 import { freeze } from './versions'
@@ -51,7 +52,7 @@ export async function award(
   badge: Awardable,
   input: SingleAward,
 ): Promise<{ row: InstanceRow } | Refusal> {
-  const { op, now } = caller
+  const { op } = caller
   const { row, shown } = badge
   const code = codeOf(row, input.claimCode)
   const slug = input.slug ?? randomHex(20)
@@ -64,23 +65,12 @@ export async function award(
     claimCode: input.claimCode,
     condition: code ? sql`exists (select 1 from claimCodes where ${code} and ${isUsable})` : sql`1`,
   })
-  const claim = {
-    claimed: 1,
-    claimedAt: now,
-    uses: sql`uses + 1`,
-    email: input.email,
-    op,
-    updatedAt: now,
-  }
+  const claim = code && claimStatements(caller, row, shown, code, input.email, granted.done)
   const above = await milestoneStatements(caller, badge.above, JSON.stringify([input.email]))
   const [rows, state] = await commit(caller, {
-    change: [
-      ...granted.change,
-      ...(code ? [updateWhere(claimCodes, claim, sql`${code} and ${granted.done}`)] : []),
-      ...above.change,
-    ],
+    change: [...granted.change, ...(claim?.change ?? []), ...above.change],
     done: granted.done,
-    events: [...granted.events, ...above.events],
+    events: [...granted.events, ...(claim?.events ?? []), ...above.events],
     audit: { systemId: row.systemId, target: `badges/${shown.slug}/instances` },
     read: [earners.made(op, row) as Statement<InstanceRow>, stateOf(row, input, slug, code)],
   })
@@ -140,8 +130,6 @@ async function awardsOf(
 }
 
 // ── Claim codes ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-const isUsable = sql`(claimed = 0 or multiuse = 1)`
 
 const codeOf = ({ id, systemId }: BadgeRow, code: string | null) =>
   code === null ? null : sql`systemId = ${systemId} and code = ${code} and badgeId = ${id}`

@@ -1,0 +1,54 @@
+import { deliverAll } from './deliver'
+import type { Doorbell } from './doorbell'
+import type { Bindings } from './env'
+import { nameOf } from './errors'
+import { type Db, openDb } from './store/db'
+import { recordQueueFault } from './store/deliveries'
+import { sweepIfLate } from './sweep'
+
+/** How the names of our queues begin; another environment's end in its name. */
+const DEAD = 'badgekit-deliveries-dead'
+const SLOW = 'badgekit-deliveries-slow'
+
+/**
+ * The consumer of all queues. It never throws, and acknowledges whatever came of an attempt, as what is still to do stands in the
+ * table; only what failed here, the database for one, is asked for again.
+ */
+export async function consume(batch: MessageBatch<Doorbell>, env: Bindings): Promise<void> {
+  const db = openDb(env.DB, 'first-primary')
+  if (batch.queue.startsWith(DEAD)) return bury(db, batch)
+  const asker = batch.queue.startsWith(SLOW) ? 'slow queue' : 'queue'
+  // The same delivery may have been rung for twice.
+  const rings = Map.groupBy(batch.messages, ({ body }) =>
+    Number.isSafeInteger(body?.delivery) ? body.delivery : Number.NaN,
+  )
+  // What carries no id rings for nothing: a bug, for the dead letters.
+  for (const message of rings.get(Number.NaN) ?? []) message.retry()
+  rings.delete(Number.NaN)
+  const due = [...rings].map(([id, [message]]) => ({
+    id,
+    webhookId: Number(message?.body.webhook),
+  }))
+  await deliverAll(db, env, due, asker, (id, failed) => {
+    for (const message of rings.get(id) ?? []) {
+      if (failed) message.retry()
+      else message.ack()
+    }
+  })
+  await sweepIfLate(env, Date.now())
+}
+
+async function bury(db: Db, batch: MessageBatch<Doorbell>): Promise<void> {
+  for (const message of batch.messages) {
+    try {
+      await recordQueueFault(db, batch.queue, JSON.stringify(message.body), Date.now())
+      console.error(JSON.stringify({ level: 'alarm', event: 'dead letter', queue: batch.queue }))
+      message.ack()
+    } catch (error) {
+      console.error(
+        JSON.stringify({ level: 'error', event: 'delivery fault', error: nameOf(error) }),
+      )
+      message.retry()
+    }
+  }
+}
