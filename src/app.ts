@@ -19,6 +19,7 @@ import { applications } from './routes/applications'
 import { badges } from './routes/badges'
 import { codes } from './routes/codes'
 import { containers } from './routes/containers'
+import { deliveries } from './routes/deliveries'
 import { instances } from './routes/instances'
 import { keys } from './routes/keys'
 import { milestones } from './routes/milestones'
@@ -45,6 +46,7 @@ app.use(unkept, readBody, authenticate, callers)
 app.route('/', containers)
 app.route('/', milestones)
 app.route('/', webhooks)
+app.route('/', deliveries)
 app.route('/', keys)
 for (const { path } of levels) app.route(path, contained)
 app.onError(onError)

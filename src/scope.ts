@@ -7,9 +7,11 @@ import { type ApplicationRow, findApplication } from './store/applications'
 import { type BadgeRow, badgeColumns, within } from './store/badges'
 import { type CodeRow, findCode } from './store/codes'
 import type { Db, RowsOf, Statement } from './store/db'
+import { type DeliveryRow, findDelivery } from './store/deliveryLog'
 import { findInstance, type InstanceRow } from './store/instances'
 import { findMilestone, leadingMilestones, type MilestoneRow } from './store/milestones'
 import { applicationIdOf, findReview, type ReviewRow } from './store/reviews'
+import { findWebhook, type WebhookRow } from './store/webhooks'
 import type { Slugs } from './urls'
 
 /**
@@ -122,6 +124,27 @@ export const inMilestone = scoped<{ milestone: MilestoneRow }>(({ milestone = ''
     find: ({ container }, value) => findMilestone(container.systemId, value),
   },
 ])
+
+export const inWebhook = scoped<{ webhook: WebhookRow }>(({ webhook = '' }) => [
+  {
+    name: 'webhook',
+    model: 'webhook',
+    field: 'id',
+    value: webhook,
+    find: ({ container }, value) => findWebhook(container.systemId, value),
+  },
+])
+export const inDelivery = scoped<{ delivery: DeliveryRow & { log: string } }>(
+  ({ delivery = '' }) => [
+    {
+      name: 'delivery',
+      model: 'delivery',
+      field: 'id',
+      value: delivery,
+      find: ({ container }, value) => findDelivery(container.systemId, value),
+    },
+  ],
+)
 
 type Words = Partial<Slugs> & { badge?: string }
 
