@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { build, migrate, ROOT, SECRET, start, tidy } from './bench/servers.mjs'
+import { build, buildVariant, migrate, ROOT, SECRET, start, tidy } from './bench/servers.mjs'
 import { signedFetch } from './sign.mjs'
 
 /** The floor never moves: a change of these two files would change what every earlier number meant. */
@@ -26,6 +26,9 @@ const AWARDS = options.quick ? 1_000 : 10_000
 const CONNECTIONS = [1, 16]
 const BADGES = 2_000
 const BYTES_GOAL = 3_500
+const DELIVERIES = 1_000
+/** What the event path may add to an award's CPU. */
+const EVENT_GOAL = 1.15
 
 const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url))
 const say = (/** @type {string} */ line) => process.stdout.write(`${line}\n`)
@@ -213,6 +216,50 @@ async function bytesPerAward(script) {
   return bytes
 }
 
+/**
+ * Deliveries a second to a receiver that takes everything at once: of a bulk award, until the last has arrived.
+ * @param {string} script
+ */
+async function deliveriesPerSecond(script) {
+  const server = await start(script, 'ours')
+  await fillOurs(server, 2)
+  await post(server, '/systems/city/webhooks', { url: 'https://receiver.example.org/hook' })
+  const db = await server.db()
+  const left = async () =>
+    await db.prepare(`select count(*) as n from deliveries where state = 'pending'`).first('n')
+  const runs = []
+  for (const n of [0, 1]) {
+    const emails = Array.from({ length: DELIVERIES }, (_, i) => `earner-${i}@example.org`)
+    await post(server, `${PROGRAM}/badges/badge-${n}/instances/bulk`, { emails })
+    const started = performance.now()
+    while ((await left()) > 0) await sleep(20)
+    runs.push((DELIVERIES * 1_000) / (performance.now() - started))
+  }
+  await server.stop()
+  return Math.max(...runs)
+}
+
+/**
+ * What the event path adds to an award's CPU, as a ratio: beside a Worker that records no event.
+ * @param {string} script
+ * @param {string} silent
+ */
+async function eventCost(script, silent) {
+  const servers = [await start(silent, 'ours'), await start(script, 'ours')]
+  for (const server of servers) {
+    await fillOurs(server, 1)
+    await post(server, '/systems/city/webhooks', {
+      url: 'https://receiver.example.org/hook',
+      // A delivery's own work is no part of the award's.
+      events: ['review'],
+    })
+  }
+  const subjects = servers.map((server) => ({ server, plan: awardPlan(0), status: 201 }))
+  const results = await compare(subjects, 16)
+  await Promise.all(servers.map((server) => server.stop()))
+  return results[1]?.cpu.ratio ?? Number.NaN
+}
+
 const awardPlan = (/** @type {number} */ n) => ({
   method: 'POST',
   path: `${PROGRAM}/badges/badge-${n}/instances`,
@@ -372,6 +419,16 @@ async function main() {
   const bytes = await bytesPerAward(ours.script)
   goals.push({ what: 'Bytes of database an award', met: bytes <= BYTES_GOAL })
 
+  say('Delivering …')
+  const delivered = await deliveriesPerSecond(ours.script)
+  const silent = await buildVariant('silent', 'src/commit.ts', (text) =>
+    text.replace(/const rung = \[[^;]*?\.\.\.due\]\n/, 'const rung = [...due]\n  events = []\n'),
+  )
+  const events = await eventCost(ours.script, silent.script)
+  if (!Number.isNaN(events)) {
+    goals.push({ what: 'CPU of an award with its event', met: events <= EVENT_GOAL })
+  }
+
   const start_ = { ours: median(starts.ours), floor: median(starts.floor) }
   const report = [
     table(
@@ -404,6 +461,14 @@ async function main() {
           '',
         ],
         ['database an award, bytes', whole(bytes), '', '', `≤ ${BYTES_GOAL}`],
+        ['deliveries a second, one receiver', whole(delivered), '', '', ''],
+        [
+          'CPU of an award with its event, beside one without',
+          '',
+          '',
+          fixed(events),
+          `≤ ${EVENT_GOAL}`,
+        ],
       ],
     ),
     verdict(goals),
@@ -461,6 +526,8 @@ ${slow.length > 0 ? `\n${slow.join('\n\n')} These numbers are worth nothing.\n` 
 - The Worker's database holds ${BADGES} badges. The badge asked for hangs from a program and has three criteria, alignments,
   tags and categories. Awards go to new earners of one badge, in a system without webhooks. The assertion comes from the cache.
 - D1 trips and rows read are those of a single request, from the Worker's log line.
+- Deliveries: ${DELIVERIES} of one bulk award, to a receiver that answers at once; the queue runs one batch of ten at a time here. The
+  event's cost is measured beside the same Worker built without the statements that record it.
 - Bytes an award: ${AWARDS} awards with one webhook, all delivered; the growth of the database file, indexes included.
 `
 }

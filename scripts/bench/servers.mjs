@@ -1,6 +1,6 @@
 /** The Workers that the bench measures: built as for a deploy, each in a workerd of its own, on a fresh database. */
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -38,12 +38,49 @@ export async function tidy() {
  * @param {string} name
  * @param {string[]} entry the script; none for our own, which `wrangler.toml` names
  */
-export async function build(name, ...entry) {
+export const build = (name, ...entry) => buildIn(ROOT, name, ...entry)
+
+/**
+ * Our own Worker with a change: what a part of it costs is the difference.
+ * @param {string} name
+ * @param {string} file
+ * @param {(text: string) => string} change
+ */
+export async function buildVariant(name, file, change) {
+  // Inside the project, so that it finds its packages.
+  const copy = mkdtempSync(join(ROOT, '.wrangler', 'variant-'))
+  try {
+    for (const one of [
+      'src',
+      'drizzle',
+      'docs',
+      'wrangler.toml',
+      'tsconfig.json',
+      'package.json',
+    ]) {
+      cpSync(join(ROOT, one), join(copy, one), { recursive: true })
+    }
+    const before = readFileSync(join(copy, file), 'utf8')
+    const after = change(before)
+    if (after === before) throw new Error(`${file} is not what the variant ${name} changes`)
+    writeFileSync(join(copy, file), after)
+    return await buildIn(copy, name)
+  } finally {
+    rmSync(copy, { recursive: true, force: true })
+  }
+}
+
+/**
+ * @param {string} root
+ * @param {string} name
+ * @param {string[]} entry
+ */
+async function buildIn(root, name, ...entry) {
   const outdir = join(scratch, name)
   const args = ['deploy', ...entry, '--dry-run', '--minify', '--outdir', outdir]
   await new Promise((done, fail) => {
     const child = spawn(process.execPath, [WRANGLER, ...args], {
-      cwd: ROOT,
+      cwd: root,
       env: { ...process.env, WRANGLER_LOG: 'error' },
       stdio: ['ignore', 'ignore', 'inherit'],
     })
@@ -121,8 +158,11 @@ export async function start(script, kind) {
   return server
 }
 
-/** @param {number} port */
-function ourOptions(port) {
+/**
+ * What `wrangler.toml` says, with settings for a test.
+ * @param {number} port
+ */
+export function ourOptions(port) {
   const { modulesRules: _, ...options } = unstable_getMiniflareWorkerOptions(
     join(ROOT, 'wrangler.toml'),
   ).workerOptions
@@ -168,7 +208,7 @@ export async function migrate(server) {
 }
 
 /** @returns {Promise<number>} */
-const freePort = () =>
+export const freePort = () =>
   new Promise((done, fail) => {
     const probe = createServer()
     probe.once('error', fail)
