@@ -20,6 +20,16 @@ const bindings = {
   PUBLIC_ORIGIN: 'https://badges.test.example',
   ALLOW_LOCAL_WEBHOOKS: '1',
   AUTH_DISABLED: '',
+  WEBHOOK_SPEED: '',
+}
+
+/** Like the consumers of `wrangler.toml`, but quicker. */
+const consumer = {
+  maxBatchSize: 10,
+  maxBatchTimeout: 0.05,
+  maxRetries: 3,
+  retryDelay: 0,
+  deadLetterQueue: 'badgekit-deliveries-dead',
 }
 
 // The plugin looks here for what `wrangler.toml` requires.
@@ -38,13 +48,8 @@ export default defineConfig({
               cf: false,
               bindings: { ...bindings, TEST_MIGRATIONS: await readD1Migrations('./migrations') },
               queueConsumers: {
-                'badgekit-deliveries': {
-                  maxBatchSize: 10,
-                  maxBatchTimeout: 0.05,
-                  maxRetries: 3,
-                  retryDelay: 0,
-                  deadLetterQueue: 'badgekit-deliveries-dead',
-                },
+                'badgekit-deliveries': consumer,
+                'badgekit-deliveries-slow': consumer,
                 'badgekit-deliveries-dead': { maxBatchSize: 10, maxBatchTimeout: 0.05 },
               },
             },

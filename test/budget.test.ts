@@ -34,6 +34,10 @@ type Options = {
   uses?: Word
   /** The answer is as long as its matches are many, whatever is asked for: only trips and plans are held to the budget. */
   grows?: true
+  /** The answer is a page of a fixed length, which the small database cannot fill: rows read of the large one at the most. */
+  most?: number
+  /** Round trips, where they are more than a read or a write takes. */
+  trips?: number
 }
 type Route = readonly [route: string, options?: Options]
 
@@ -106,6 +110,25 @@ const milestone = (_n: string, { badgeId, otherId }: Names) => ({
   supportBadges: [otherId],
 })
 
+/** What the log is asked for: each alone, some together, with much, with little and with nothing that passes. */
+const LOG_FILTERS = [
+  undefined,
+  ...['pending', 'delivered', 'exhausted'].map((state) => `state=${state}`),
+  'webhook=1',
+  'webhook=2',
+  'type=badge.awarded',
+  'type=ping',
+  'since=1',
+  `since=${4e12}`,
+  'state=pending&webhook=1&type=ping',
+  'state=exhausted&webhook=1',
+  'state=delivered&webhook=1&since=1',
+  'cursor=50',
+]
+/** Rows that a page of 100 deliveries or events is made of, and that are read for one which looks at 1,000 (`LOOKED_AT`). */
+const WHOLE = 350
+const LOOKED_AT = 3_100
+
 /** What belongs to a system, or to all. */
 const TOP: Route[] = [
   ['GET /systems/:system/milestones', { query: PAGE }],
@@ -124,6 +147,33 @@ const TOP: Route[] = [
 
   ['GET /systems/:system/webhooks'],
   ['POST /systems/:system/webhooks', { body: (n) => ({ url: `https://${n}.example.org/hook` }) }],
+  ['GET /systems/:system/webhooks/:webhook'],
+  // The event, the lease and what came of it.
+  ['POST /systems/:system/webhooks/:webhook/test', { trips: 4 }],
+  ['POST /systems/:system/webhooks/:webhook/secret/rotate', { body: () => ({}) }],
+  ['POST /systems/:system/webhooks/:webhook/secret/promote'],
+  ['POST /systems/:system/webhooks/:webhook/secret/retire'],
+  // What it looks for is what it finds.
+  [
+    'POST /systems/:system/webhooks/:webhook/recover',
+    { uses: 'webhook', grows: true, body: () => ({ since: 0 }) },
+  ],
+  ...LOG_FILTERS.map(
+    (query): Route => [
+      'GET /systems/:system/deliveries',
+      { query, most: query ? LOOKED_AT : WHOLE },
+    ],
+  ),
+  ['GET /systems/:system/deliveries/:delivery'],
+  ['POST /systems/:system/deliveries/:delivery/redeliver'],
+  // From here on somebody might be called there.
+  [
+    'PUT /systems/:system/webhooks/:webhook',
+    { body: (n) => ({ url: `https://${n}.example.org/hook`, state: 'active' }) },
+  ],
+  ['DELETE /systems/:system/webhooks/:webhook', { uses: 'webhook' }],
+  ['GET /systems/:system/events', { most: WHOLE }],
+  ['GET /systems/:system/events', { query: 'after=999999' }],
   ['GET /systems/:system/keys'],
   ['POST /systems/:system/keys', { body: () => ({ role: 'admin' }) }],
 
@@ -248,8 +298,11 @@ async function fill(size: Size): Promise<void> {
         (end) => `insert into milestoneBadges (milestoneId, badgeId)
           select m.id, (select ${end}(id) from badges where systemId = m.systemId) from milestones m`,
       ),
+      // Nobody may be called there. The second one is to be used up, and hears of nothing.
       `insert into webhooks (systemId, url, ${written})
-        select id, 'https://hooks.example.org', op, createdAt, updatedAt from systems`,
+        select id, 'https://hooks.invalid', op, createdAt, updatedAt from systems`,
+      `insert into webhooks (systemId, url, events, ${written})
+        select id, 'https://spare.invalid', '[]', op, createdAt, updatedAt from systems`,
       `insert into events (id, systemId, seq, type, subject, body, data, versionId, createdAt)
         select 'evt_filled' || id, systemId, id, 'badge.awarded', slug, '{}', '{}', versionId, createdAt from badgeInstances`,
       `insert into deliveries (systemId, eventId, webhookId, subject, seq, state, attempts, nextAt, createdAt)
@@ -276,6 +329,8 @@ type Names = {
   review: string
   milestone: string
   image: string
+  webhook: string
+  delivery: string
   /** For bodies. */
   badgeId: number
   otherId: number
@@ -316,6 +371,10 @@ async function namesOf(which: Which, spare?: Word): Promise<Names> {
   const review = `select id, slug from reviews
     where applicationId = ${application.id ?? 0} and slug like '%-review-%'`
   const milestone = `select id from milestones where systemId = ${badge.systemId}`
+  const isSpare = spare === 'webhook' ? '=' : '<>'
+  const webhook = `select id from webhooks
+    where systemId = ${badge.systemId} and op = 'filled' and url ${isSpare} 'https://spare.invalid'`
+  const delivery = `select id from deliveries where systemId = ${badge.systemId} and eventId like 'evt_filled%'`
   // From the other end, where nothing of this one is used up.
   const other = `select ${which === 'oldest' ? 'max' : 'min'}(id) as id from badges where systemId = ${badge.systemId}`
   return {
@@ -330,6 +389,8 @@ async function namesOf(which: Which, spare?: Word): Promise<Names> {
     review: (await pick('review', review)).slug ?? '',
     milestone: String((await pick('milestone', milestone)).id ?? ''),
     image: (await pick(null, 'select id, slug from images')).slug ?? '',
+    webhook: String((await pick(null, webhook)).id ?? ''),
+    delivery: String((await pick(null, delivery)).id ?? ''),
     badgeId: badge.id ?? 0,
     otherId: (await pick(null, other)).id ?? 0,
   }
@@ -408,7 +469,8 @@ const countingEnv = (spent: Spent) =>
   ({
     ...env,
     DB: countingDb(spent),
-    DELIVERIES: { send: async () => {}, sendBatch: async () => {} },
+    DELIVERIES: { sendBatch: async () => {} },
+    DELIVERIES_SLOW: { sendBatch: async () => {} },
   }) as unknown as Bindings
 
 /** Sends one request. What it does after its answer is waited for, and not counted. */
@@ -438,6 +500,9 @@ const measured: Measured = { small: new Map(), large: new Map() }
 async function measure(size: Size): Promise<void> {
   await fill(size)
   await measureSweep(size, 'nothing to do')
+  // What was filled in is old: no sweep that a request notices to be late may send or forget it meanwhile.
+  await env.DB.prepare('update heartbeats set at = ?').bind(Date.now()).run()
+  await ask('DELETE', '/systems/none', undefined, false)
   const names = { newest: await namesOf('newest'), oldest: await namesOf('oldest') }
   for (const one of CASES) {
     for (const which of variantsOf(one)) {
@@ -480,14 +545,15 @@ async function measureSweep(size: Size, what: string): Promise<void> {
 
 async function measureDelivery(size: Size): Promise<void> {
   const row = await env.DB.prepare(
-    `select id from deliveries where state = 'pending' order by id desc limit 1`,
+    `select id from deliveries where state = 'pending' and eventId like 'evt_filled%' order by id desc limit 1`,
   ).first<{ id: number }>()
   const spent = nothingSpent()
   const db = openDb(countingDb(spent), 'first-primary')
-  const leased = await lease(db, row?.id ?? 0, 'token', Date.now())
-  if (!leased) throw new Error('Nothing was leased')
+  const now = Date.now()
+  const leased = await lease(db, row?.id ?? 0, 'token', now, now + 45_000, 'sweep')
+  if (!leased || 'belongs' in leased) throw new Error('Nothing was leased')
   const attempt = { at: NOW, ms: 1, status: 200, error: null, answer: '' }
-  await settle(db, leased, 'token', attempt, { state: 'delivered' })
+  await settle(db, leased, 'token', attempt, { state: 'delivered' }, { isTest: false, pace: 1 })
   measured[size].set('a delivery', spent)
 }
 
@@ -527,12 +593,12 @@ const allFine = (one: Case) => judge(one, () => FINE)
 
 describe('a route', () => {
   it.each(CASES)('$title keeps to its budget', (one) => {
-    const trips = one.method === 'GET' ? 1 : 2
+    const trips = one.trips ?? (one.method === 'GET' ? 1 : 2)
     const judged = judge(one, (which, small, large) => {
       const isAsMeant = large.status < 400 || (which === 'missing' && large.status === 404)
       if (!isAsMeant) return `answers ${large.status}`
       if (small.trips > trips || large.trips > trips) return `${large.trips} round trips`
-      if (one.grows || large.rows <= small.rows + SLACK) return FINE
+      if (one.grows || large.rows <= (one.most ?? small.rows + SLACK)) return FINE
       return `${small.rows} rows read of a small database, ${large.rows} of a large one`
     })
     expect(judged).toEqual(allFine(one))
@@ -560,12 +626,16 @@ describe('a key', () => {
 
 describe('a duty', () => {
   it.each([
-    ['the sweep, nothing to do', 2],
-    ['a delivery', 2],
-  ])('%s keeps to %i round trips and reads as many rows of a large database', (name, trips) => {
-    expect(spentOn('large', name).trips).toBeLessThanOrEqual(trips)
-    expect(spentOn('large', name).rows).toBeLessThanOrEqual(spentOn('small', name).rows + SLACK)
-  })
+    // It asks of each webhook that something waits for.
+    ['the sweep, nothing to do', 2, 2 * SIZES.large.systems],
+    ['a delivery', 2, SLACK],
+  ])(
+    '%s keeps to %i round trips and reads as many rows of a large database',
+    (name, trips, slack) => {
+      expect(spentOn('large', name).trips).toBeLessThanOrEqual(trips)
+      expect(spentOn('large', name).rows).toBeLessThanOrEqual(spentOn('small', name).rows + slack)
+    },
+  )
 })
 
 describe('the tables above', () => {

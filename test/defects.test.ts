@@ -21,6 +21,7 @@ import {
   seedBadge,
   seedContainer,
   seedWebhook,
+  uidOf,
   unique,
 } from './helpers/seed'
 
@@ -122,7 +123,11 @@ describe('security', () => {
     const put = await api.put(path, { ...hostile, badgeId: theirs.badge.id })
     expect(put.body.application).toEqual(application)
     expect(application.badge.id).toBe(mine.badge.id)
-    expect(await news()).toEqual([])
+    expect(await news()).toEqual([
+      { type: 'badge.updated', subject: await uidOf(mine.badge), deliveries: 0 },
+      { type: 'application.created', subject: application.slug, deliveries: 0 },
+      { type: 'application.updated', subject: application.slug, deliveries: 0 },
+    ])
   })
 
   it('X3: an id inside a list takes no row from another parent', async () => {
@@ -487,9 +492,12 @@ describe('wrong data', () => {
     const { path, slug } = await apply(seed, { evidence })
     const { status } = await api.post(`${path}/reviews`, { author: 'rev@example.org' })
     expect(status).toBe(201)
-    expect(await news()).toEqual([{ type: 'application.reviewed', subject: slug, deliveries: 0 }])
-    const body = await env.DB.prepare(`select body from ${EVENTS} where subject = ?`)
-      .bind(slug)
+    expect(await news()).toEqual([
+      { type: 'application.created', subject: slug, deliveries: 0 },
+      { type: 'application.reviewed', subject: slug, deliveries: 0 },
+    ])
+    const body = await env.DB.prepare(`select body from ${EVENTS} where subject = ? and type = ?`)
+      .bind(slug, 'application.reviewed')
       .first<string>('body')
     expect(JSON.parse(body ?? '').application.evidence).toEqual(evidence)
   })
@@ -520,7 +528,8 @@ describe('wrong data', () => {
     ])
     expect(await badgesOf(`${first.system}/applications`, 'applications')).toEqual([one, one, made])
     expect(await badgesOf(`${second.path}/applications`, 'applications')).toEqual([made])
-    expect(await types()).toEqual(Array(3).fill('badge.awarded'))
+    const told = Array(3).fill(['badge.awarded', 'application.created']).flat()
+    expect(await types()).toEqual(told)
   })
 
   it('X25: a badge has one shape wherever it is shown, whatever was asked before', async () => {
@@ -578,7 +587,7 @@ describe('wrong data', () => {
     expect(won).toHaveLength(1)
     expect(all.filter(({ status }) => status === 400)).toHaveLength(9)
     expect(await code()).toMatchObject({ claimed: true, email: won[0]?.body.instance.email })
-    expect(await types()).toEqual(['badge.awarded', 'badge.awarded'])
+    expect(await types()).toEqual(['badge.awarded', 'badge.awarded', 'code.claimed'])
   })
 
   it('X28: times are read in every form, after 2038 too', async () => {
@@ -595,7 +604,12 @@ describe('wrong data', () => {
     const { path } = await apply(seed)
     const put = await api.put(path, { processed: 1_400_094_712 })
     expect(put.body.application.processed).toBe('2014-05-14T19:11:52.000Z')
-    expect(await types()).toEqual(['badge.awarded', 'badge.awarded'])
+    expect(await types()).toEqual([
+      'badge.awarded',
+      'badge.awarded',
+      'application.created',
+      'application.updated',
+    ])
   })
 
   it.each([false, 0, '0', 'false'])('X29: %j means no for `claimed` and `multiuse`', async (no) => {
@@ -655,7 +669,12 @@ describe('wrong data', () => {
     expect((await api.get(`${seed.system}/codes/abc`)).status).toBe(404)
     expect((await api.get(other.path)).status).toBe(404)
     expect((await ask('GET', publicPath(made.body.instance.assertionUrl))).status).toBe(410)
-    expect(await types()).toEqual(['badge.awarded', 'application.reviewed'])
+    expect(await types()).toEqual([
+      'badge.awarded',
+      'application.created',
+      'application.reviewed',
+      'application.created',
+    ])
   })
 
   it('X35: revocations at once tell each of its own award', async () => {
@@ -705,13 +724,14 @@ describe('wrong data', () => {
 
   it('X38: a claim without an address keeps the one that was reserved, and a bad one is refused', async () => {
     const { path } = await seedBadge(atSystem)
-    await api.post(`${path}/codes`, { code: 'abc', email: 'ada@example.org' })
+    const made = await api.post(`${path}/codes`, { code: 'abc', email: 'ada@example.org' })
     const bad = await api.post(`${path}/codes/abc/claim`, { email: 'nope' })
     expect(bad.status).toBe(400)
     expect(bad.body.details).toMatchObject([{ field: 'email', message: 'Invalid email' }])
     const { body } = await api.post(`${path}/codes/abc/claim`, {})
     expect(body.claimCode).toMatchObject({ claimed: true, email: 'ada@example.org' })
-    expect(await news()).toEqual([])
+    const subject = `code-${made.body.claimCode.id}-1`
+    expect(await news()).toEqual([{ type: 'code.claimed', subject, deliveries: 0 }])
   })
 
   it('X39: a message that fails is sent again until it is taken', async () => {
@@ -764,7 +784,7 @@ describe('wrong data', () => {
     expect(application.status).toBe(400)
     expect(application.body.details).toMatchObject([{ field: 'evidence[0].mediaType' }])
     expect(await rows('applications')).toBe(before)
-    const { path } = await apply(seed)
+    const { path, slug } = await apply(seed)
     const review = await api.post(`${path}/reviews`, {
       author: 'rev@example.org',
       reviewItems: [{ criterionId: 'x', satisfied: 'maybe' }],
@@ -774,6 +794,6 @@ describe('wrong data', () => {
       { field: 'reviewItems[0].criterionId' },
       { field: 'reviewItems[0].satisfied' },
     ])
-    expect(await news()).toEqual([])
+    expect(await news()).toEqual([{ type: 'application.created', subject: slug, deliveries: 0 }])
   })
 })

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { api } from './helpers/api'
+import { type Answer, api } from './helpers/api'
 import { badge, levels, outbox, rows, seedBadge, unique } from './helpers/seed'
 
 type Seed = Awaited<ReturnType<typeof seedBadge>>
@@ -57,6 +57,12 @@ const award = (seed: Seed, email: string, more: object = {}) =>
   api.post(`${seed.path}/instances`, { email, ...more })
 const held = async (path: string): Promise<{ email: string; slug: string }[]> =>
   (await api.get(`${path}/instances`)).body.instances
+/** What is told of the first use of the code that `made` answered. */
+const claimed = (made: Answer) => ({
+  type: 'code.claimed',
+  subject: `code-${made.body.claimCode.id}-1`,
+  deliveries: 0,
+})
 const countOf = async (seed: Seed) =>
   (await env.DB.prepare('select awarded from badges where id = ?')
     .bind(seed.badge.id)
@@ -86,7 +92,7 @@ describe('a race for a single-use code', () => {
     'is won by exactly one award',
     async () => {
       const seed = await seedBadge(atSystem)
-      await api.post(`${seed.path}/codes`, { code: 'Only-One' })
+      const made = await api.post(`${seed.path}/codes`, { code: 'Only-One' })
       const codes = ['Only-One', 'only-one']
       const outcomes = await race(async (i) =>
         outcomeOf(await award(seed, `earner-${i}@example.org`, { claimCode: codes[i % 2] })),
@@ -99,6 +105,7 @@ describe('a race for a single-use code', () => {
       expect(await countOf(seed)).toBe(1)
       expect(await news()).toEqual([
         { type: 'badge.awarded', subject: winner?.slug, deliveries: 0 },
+        claimed(made),
       ])
     },
     TIMEOUT,
@@ -108,7 +115,7 @@ describe('a race for a single-use code', () => {
     'is won by exactly one claim',
     async () => {
       const seed = await seedBadge(atSystem)
-      await api.post(`${seed.path}/codes`, { code: 'x' })
+      const made = await api.post(`${seed.path}/codes`, { code: 'x' })
       const winners: string[] = []
       const outcomes = await race(async (i) => {
         const answer = await api.post(`${seed.path}/codes/x/claim`, { email: `e${i}@example.org` })
@@ -118,7 +125,7 @@ describe('a race for a single-use code', () => {
       expect(outcomes).toEqual({ 200: 1, '400 CodeAlreadyUsed': CALLS - 1 })
       const { claimCode } = (await api.get(`${seed.path}/codes/x`)).body
       expect([claimCode.email]).toEqual(winners)
-      expect(await news()).toEqual([])
+      expect(await news()).toEqual([claimed(made)])
     },
     TIMEOUT,
   )
@@ -127,7 +134,7 @@ describe('a race for a single-use code', () => {
     'between a claim and an award is won by one of the two kinds',
     async () => {
       const seed = await seedBadge(atSystem)
-      await api.post(`${seed.path}/codes`, { code: 'x' })
+      const made = await api.post(`${seed.path}/codes`, { code: 'x' })
       const outcomes = await race(
         async (i) =>
           outcomeOf(
@@ -140,7 +147,11 @@ describe('a race for a single-use code', () => {
       const { 200: claims = 0, 201: awards = 0, '400 CodeAlreadyUsed': lost } = outcomes
       expect(claims + awards).toBe(1)
       expect(lost).toBe(99)
-      expect(await news()).toHaveLength(awards)
+      const [winner] = await held(seed.path)
+      expect(await news()).toEqual([
+        ...(awards ? [{ type: 'badge.awarded', subject: winner?.slug, deliveries: 0 }] : []),
+        claimed(made),
+      ])
     },
     TIMEOUT,
   )
@@ -422,6 +433,8 @@ describe('a race for a milestone', () => {
     async () => {
       const { seed, give } = await seedMilestone(2)
       await api.put(seed.path, { limit: 40 })
+      expect((await news()).map(({ type }) => type)).toEqual(['badge.updated'])
+      seen = (await outbox()).length
       const earners = 50
       const outcomes = await race(
         async (i) => outcomeOf(await give(i, `e${i >> 1}@example.org`)),

@@ -2,8 +2,9 @@ import { env } from 'cloudflare:workers'
 import { getTableColumns, getTableName } from 'drizzle-orm'
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 import { expect } from 'vitest'
+import type { EventType } from '../../src/events'
 import type { Answer } from './api'
-import { outbox, rows } from './seed'
+import { rows } from './seed'
 
 type Call = () => Promise<Answer>
 
@@ -72,14 +73,28 @@ export function watch(...tables: SQLiteTable[]) {
 /** Refuses; gives the answer's body. */
 export const refusal = async (status: number, call: Call) => (await answered(status, call)).body
 
+/** The types of the events so far, in the order of their making. */
+async function eventTypes(): Promise<string[]> {
+  const { results } = await env.DB.prepare('select type from events order by rowid').all<{
+    type: string
+  }>()
+  return results.map(({ type }) => type)
+}
+
 /** Writes, once, and puts nothing in the outbox. */
-export async function quietly(status: number, call: Call): Promise<Answer> {
-  const look = async () => {
-    const [events, audit] = await Promise.all([outbox(), rows('audit')])
-    return { outbox: events, audit }
-  }
-  const before = await look()
+export const quietly = (status: number, call: Call): Promise<Answer> => tells([], status, call)
+
+/** Writes, once, and records events of exactly these types, in this order. */
+export async function tells(
+  types: readonly EventType[],
+  status: number,
+  call: Call,
+): Promise<Answer> {
+  const before = { types: await eventTypes(), audit: await rows('audit') }
   const answer = await answered(status, call)
-  expect(await look()).toEqual({ outbox: before.outbox, audit: before.audit + 1 })
+  expect({ types: await eventTypes(), audit: await rows('audit') }).toEqual({
+    types: [...before.types, ...types],
+    audit: before.audit + 1,
+  })
   return answer
 }

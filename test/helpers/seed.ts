@@ -90,6 +90,10 @@ export async function seedBadge(level: Level, more: object = {}) {
   }
 }
 
+/** What the events of a badge itself are about. */
+export const uidOf = async ({ id }: { id: number }) =>
+  `${await env.DB.prepare('select uid from badges where id = ?').bind(id).first('uid')}`
+
 /** Registers a receiver of the test's own, and gives how to look at it. */
 export async function seedWebhook(system: string, more: object = {}) {
   // Other files run at the same time, in workers with counters of their own.
@@ -98,6 +102,8 @@ export async function seedWebhook(system: string, more: object = {}) {
   const url = `${receiver}/to/${name}`
   const made = await api.post(`${system}/webhooks`, { url, ...more })
   return {
+    id: made.body.webhook.id as number,
+    path: `${system}/webhooks/${made.body.webhook.id}`,
     url,
     secret: made.body.webhook.secret as string,
     received: async () => (await (await fetch(`${receiver}/log/${name}`)).json()) as Received[],

@@ -177,8 +177,11 @@ describe('the first deploy', () => {
     expect(printed).toContain('BadgeKit API is deployed at https://badges.example.org')
     expect(code).toBe(0)
     const queues = commands.filter((one) => one.startsWith('queues create'))
-    expect(queues).toContain('queues create badgekit-deliveries --env=')
-    expect(queues).toContain('queues create badgekit-deliveries-dead --env=')
+    expect(queues).toEqual([
+      'queues create badgekit-deliveries --env=',
+      'queues create badgekit-deliveries-slow --env=',
+      'queues create badgekit-deliveries-dead --env=',
+    ])
     expect(commands.filter((one) => !one.startsWith('queues'))).toEqual([
       'whoami --json',
       'secret list --env=',

@@ -123,7 +123,7 @@ describe('the examples', () => {
     expect(await until(start('award.mjs', ['ada@example.org']))).toMatch(/^awarded http:/)
     expect(await until(start('award.mjs', ['ada@example.org']))).toMatch(/^held already http:/)
 
-    const receiver = start('receive-webhook.mjs', [], { PORT: String(await freePort()) })
+    const receiver = start('receive-webhook.ts', [], { PORT: String(await freePort()) })
     try {
       expect(await until(receiver, 'listening')).toContain('listening')
       const told = until(receiver, 'award first-steps bo@example.org')

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
 import * as schema from '../../drizzle/schema'
 import { type Answer, api } from '../helpers/api'
-import { quietly as quietlyAnswered, watch } from '../helpers/changes'
+import { quietly as quietlyAnswered, tells, watch } from '../helpers/changes'
 import { badge, levels, outbox, rows, seedBadge, seedWebhook, unique } from '../helpers/seed'
 
 type Seed = Awaited<ReturnType<typeof seedBadge>>
@@ -34,6 +34,12 @@ const { refused } = watch(
 )
 const quietly = async (status: number, call: () => Promise<Answer>) =>
   (await quietlyAnswered(status, call)).body
+/** Makes an application, and tells of it. */
+const applies = async (call: () => Promise<Answer>) =>
+  (await tells(['application.created'], 201, call)).body
+/** Changes an application, and tells of it. */
+const updates = async (call: () => Promise<Answer>) =>
+  (await tells(['application.updated'], 200, call)).body
 
 const invalid = (...details: [message: string, field: string, value: unknown][]) => ({
   code: 'ValidationError',
@@ -75,7 +81,7 @@ describe.each(levels)('applying for a badge of a $name', (level) => {
     const seed = await seedBadge(level, { criteria: [{ description: 'Do it' }], tags: ['a'] })
     await seedWebhook(seed.system)
     const before = Date.now()
-    const body = await quietly(201, () =>
+    const body = await applies(() =>
       api.post(`${seed.path}/applications`, { learner: 'Ada@example.org' }),
     )
     expect(Object.keys(body)).toEqual(['status', 'application'])
@@ -105,7 +111,7 @@ describe.each(levels)('applying for a badge of a $name', (level) => {
   it('keeps evidence in its order, with null for what an item does not say', async () => {
     const seed = await seedBadge(level)
     const given = Array.from({ length: 12 }, (_, i) => ({ reflection: `Item ${i}` }))
-    const body = await quietly(201, () =>
+    const body = await applies(() =>
       api.post(`${seed.path}/applications`, {
         learner: learnerOf(),
         evidence: [...EVIDENCE, {}, { url: '', mediaType: '', reflection: '' }, ...given],
@@ -181,14 +187,14 @@ describe.each(levels)('applying for a badge of a $name', (level) => {
     const seed = await seedBadge(level)
     await seedWebhook(seed.system)
     const { path, ...made } = await apply(seed.path, { evidence: EVIDENCE })
-    const body = await quietly(200, () => api.put(path, { assignedTo: 'rev@example.org' }))
+    const body = await updates(() => api.put(path, { assignedTo: 'rev@example.org' }))
     expect(body).toEqual({
       status: 'updated',
       application: { ...made, assignedTo: 'rev@example.org' },
     })
     expect(Object.keys(body.application)).toEqual(KEYS)
     expect(await show(path)).toEqual(body.application)
-    const again = await quietly(200, () => api.put(path, { learner: 'new@example.org' }))
+    const again = await updates(() => api.put(path, { learner: 'new@example.org' }))
     expect(again.application).toEqual({ ...body.application, learner: 'new@example.org' })
   })
 
@@ -200,10 +206,10 @@ describe.each(levels)('applying for a badge of a $name', (level) => {
       assignedExpiration: '2031-05-06T07:08:09.000Z',
     })
     const loaded = await show(made.path)
-    const same = await quietly(200, () => api.put(made.path, loaded))
+    const same = await updates(() => api.put(made.path, loaded))
     expect(same.application).toEqual(loaded)
     const processed = '2024-05-06T07:08:09.000Z'
-    const done = await quietly(200, () => api.put(made.path, { ...loaded, processed }))
+    const done = await updates(() => api.put(made.path, { ...loaded, processed }))
     expect(done.application).toEqual({ ...loaded, processed })
     expect((await api.get(seed.path)).body.badge).toEqual(seed.badge)
   })
@@ -265,7 +271,7 @@ describe('an application', () => {
 
   it('may be made for an archived badge', async () => {
     const seed = await seedBadge(atSystem, { archived: true })
-    const body = await quietly(201, () =>
+    const body = await applies(() =>
       api.post(`${seed.path}/applications`, { learner: learnerOf() }),
     )
     expect(body.application.badge.archived).toBe(true)
@@ -273,7 +279,7 @@ describe('an application', () => {
 
   it('is read from a form as from JSON', async () => {
     const seed = await seedBadge(atSystem)
-    const body = await quietly(201, () =>
+    const body = await applies(() =>
       api.form(`${seed.path}/applications`, {
         learner: 'a+b@example.org',
         'evidence[0][url]': 'https://example.org/1',
@@ -410,8 +416,8 @@ describe.each(['assignedExpiration', 'processed'])('the time `%s`', (field) => {
   ]
 
   it.each(MOMENTS)('given as %j is shown as %j', async (given, shown) => {
-    await quietly(200, () => api.put(made.path, { [field]: '2001-01-01' }))
-    const body = await quietly(200, () => api.put(made.path, { [field]: given }))
+    await updates(() => api.put(made.path, { [field]: '2001-01-01' }))
+    const body = await updates(() => api.put(made.path, { [field]: given }))
     expect(body.application[field]).toBe(shown)
     expect((await show(made.path))[field]).toBe(shown)
     if (field === 'processed') return
@@ -423,10 +429,10 @@ describe('changing an application', () => {
   it('opens it again with `processed: null`, and not without `processed`', async () => {
     const seed = await seedBadge(atSystem)
     const made = await apply(seed.path)
-    await quietly(200, () => api.put(made.path, { processed: 1_400_094_712 }))
-    const kept = await quietly(200, () => api.put(made.path, { assignedTo: 'rev@example.org' }))
+    await updates(() => api.put(made.path, { processed: 1_400_094_712 }))
+    const kept = await updates(() => api.put(made.path, { assignedTo: 'rev@example.org' }))
     expect(kept.application.processed).toBe('2014-05-14T19:11:52.000Z')
-    const opened = await quietly(200, () => api.put(made.path, { processed: null }))
+    const opened = await updates(() => api.put(made.path, { processed: null }))
     expect(opened.application).toEqual({ ...kept.application, processed: null })
   })
 
@@ -442,7 +448,7 @@ describe('changing an application', () => {
   ])('treats evidence so: %s', async (_name, given, evidence) => {
     const seed = await seedBadge(atSystem)
     const made = await apply(seed.path, { evidence: EVIDENCE })
-    const body = await quietly(200, () => api.put(made.path, given))
+    const body = await updates(() => api.put(made.path, given))
     expect(body.application.evidence).toEqual(evidence)
     expect((await show(made.path)).evidence).toEqual(evidence)
     expect(await ofApplication('evidence', made.id)).toBe(evidence.length)
@@ -458,7 +464,7 @@ describe('changing an application', () => {
     )
       .bind(target.id)
       .first('id')
-    const body = await quietly(200, () =>
+    const body = await updates(() =>
       api.put(path, {
         id: target.id,
         slug: target.slug,
@@ -489,9 +495,9 @@ describe('changing an application', () => {
   it('answers 200 to fields that it does not know, and changes nothing that shows', async () => {
     const seed = await seedBadge(atSystem)
     const { path, ...made } = await apply(seed.path)
-    const body = await quietly(200, () => api.put(path, { nothing: 'known' }))
+    const body = await updates(() => api.put(path, { nothing: 'known' }))
     expect(body.application).toEqual(made)
-    const empty = await quietly(200, () => api.put(path, {}))
+    const empty = await updates(() => api.put(path, {}))
     expect(empty.application).toEqual(made)
   })
 })

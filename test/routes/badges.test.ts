@@ -2,8 +2,8 @@ import { env, exports } from 'cloudflare:workers'
 import { describe, expect, test } from 'vitest'
 import * as schema from '../../drizzle/schema'
 import type { Level } from '../../src/levels'
-import { api, ORIGIN, send } from '../helpers/api'
-import { quietly, refusal, watch } from '../helpers/changes'
+import { type Answer, api, ORIGIN, send } from '../helpers/api'
+import { quietly, refusal, tells, watch } from '../helpers/changes'
 import {
   badge,
   container,
@@ -16,6 +16,9 @@ import {
   seedContainer,
   unique,
 } from '../helpers/seed'
+
+/** Changes a badge, and tells of it. */
+const updates = (call: () => Promise<Answer>) => tells(['badge.updated'], 200, call)
 
 /** The members of a badge of a level, in the order of contract §4.2. */
 const keysOf = ({ name }: Level) => [
@@ -565,7 +568,7 @@ describe.each(levels)('changing a badge in a $name', (level) => {
     }),
   )('changes nothing but %s when nothing but it is sent', async (field, value) => {
     const { path, badge: made } = await seedBadge(level, full)
-    const { body } = await quietly(200, () => api.put(path, { [field]: value }))
+    const { body } = await updates(() => api.put(path, { [field]: value }))
     expect(Object.keys(body)).toEqual(['status', 'badge'])
     expect(Object.keys(body.badge)).toEqual(keysOf(level))
     expect(body).toEqual({ status: 'updated', badge: { ...made, [field]: value } })
@@ -574,12 +577,12 @@ describe.each(levels)('changing a badge in a $name', (level) => {
 
   test('leaves lists that are not sent, and clears those sent empty', async () => {
     const { path, badge: made } = await seedBadge(level, full)
-    expect((await quietly(200, () => api.put(path, {}))).body.badge).toEqual(made)
-    expect((await quietly(200, () => api.put(path))).body.badge).toEqual(made)
+    expect((await updates(() => api.put(path, {}))).body.badge).toEqual(made)
+    expect((await updates(() => api.put(path))).body.badge).toEqual(made)
     let expected = made
     for (const list of ['criteria', 'alignments', 'categories', 'tags']) {
       expected = { ...expected, [list]: [] }
-      const { body } = await quietly(200, () => api.put(path, { [list]: [] }))
+      const { body } = await updates(() => api.put(path, { [list]: [] }))
       expect(body.badge, list).toEqual(expected)
     }
     const left = await Promise.all(
@@ -594,7 +597,7 @@ describe.each(levels)('changing a badge in a $name', (level) => {
     const { path, badge: made } = await seedBadge(level, full)
     const [one, two] = made.criteria
     const [first, second] = made.alignments
-    const { body } = await quietly(200, () =>
+    const { body } = await updates(() =>
       api.put(path, {
         criteria: [
           { description: 'New' },
@@ -624,7 +627,7 @@ describe.each(levels)('changing a badge in a $name', (level) => {
     const victim = other.body.badge
     const far = (await seedBadge(levels[0], LISTS)).badge
     const ids = [...victim.criteria, ...far.criteria, { id: 999_999 }, { id: -1 }]
-    const { body } = await quietly(200, () =>
+    const { body } = await updates(() =>
       api.put(path, {
         criteria: ids.map(({ id }) => ({ id, description: 'Stolen' })),
         alignments: victim.alignments.map((item: object) => ({ ...item, name: 'Stolen' })),
@@ -648,7 +651,7 @@ describe.each(levels)('changing a badge in a $name', (level) => {
     const { path, container: at, badge: made } = await seedBadge(level)
     const other = await api.post(`${at}/badges`, badge(unique('badge')))
     for (const slug of [unique('moved'), other.body.badge.slug, '', null, LONG]) {
-      const { body } = await quietly(200, () => api.put(path, { slug }))
+      const { body } = await updates(() => api.put(path, { slug }))
       expect(body.badge).toEqual(made)
     }
   })
@@ -658,7 +661,7 @@ describe.each(levels)('changing a badge in a $name', (level) => {
     const other = await seedBadge(levels[2], full)
     const read = () => env.DB.prepare('select * from badges where id = ?').bind(made.id).first()
     const before = await read()
-    const { body } = await quietly(200, () =>
+    const { body } = await updates(() =>
       api.put(path, {
         id: other.badge.id,
         uid: 'mine',
@@ -698,21 +701,21 @@ describe.each(levels)('changing a badge in a $name', (level) => {
     const before = await rows('images')
     const loaded = await show(path)
 
-    const { body } = await quietly(200, () => api.put(path, { ...loaded, archived: true }))
+    const { body } = await updates(() => api.put(path, { ...loaded, archived: true }))
 
     expect(body.badge).toEqual({ ...made, archived: true })
     expect(await show(path)).toEqual({ ...made, archived: true })
     expect(await rows('images')).toBe(before)
     expect((await api.get(`${at}/badges`)).body).toEqual({ badges: [] })
     expect((await api.get(`${at}/badges?archived=true`)).body).toEqual({ badges: [body.badge] })
-    const back = await quietly(200, () => api.put(path, { ...body.badge, archived: false }))
+    const back = await updates(() => api.put(path, { ...body.badge, archived: false }))
     expect(back.body.badge).toEqual(made)
   })
 
   test('takes a new image as a file', async () => {
     const { path, badge: made } = await seedBadge(level, full)
     const encoded = new Response(formOf({ image: file(), 'tags[]': 'only' }))
-    const { body } = await quietly(200, async () =>
+    const { body } = await updates(async () =>
       send('PUT', path, {
         type: encoded.headers.get('Content-Type') ?? '',
         bytes: new Uint8Array(await encoded.arrayBuffer()),
@@ -744,11 +747,11 @@ describe.each(levels)('changing a badge in a $name', (level) => {
     expect(body.code).toBe('ResourceConflict')
     expect(body.message).toContain(made.slug)
     for (const limit of [2, 0, null, 3]) {
-      expect((await quietly(200, () => api.put(path, { limit }))).body.badge.limit).toBe(limit)
+      expect((await updates(() => api.put(path, { limit }))).body.badge.limit).toBe(limit)
     }
     await api.delete(`${path}/instances/a@example.org`)
-    expect((await quietly(200, () => api.put(path, { limit: 1 }))).body.badge.limit).toBe(1)
-    expect((await quietly(200, () => api.put(path, { name: 'Changed' }))).body.badge.limit).toBe(1)
+    expect((await updates(() => api.put(path, { limit: 1 }))).body.badge.limit).toBe(1)
+    expect((await updates(() => api.put(path, { name: 'Changed' }))).body.badge.limit).toBe(1)
   })
 })
 
@@ -910,7 +913,7 @@ describe('listing badges', () => {
         }),
       )
     expect(await totals('any')).toEqual([6, 4, 2])
-    await quietly(200, () => api.put(`${system}/badges/${made[4].slug}`, { archived: true }))
+    await updates(() => api.put(`${system}/badges/${made[4].slug}`, { archived: true }))
     expect([await totals('any'), await totals('true')]).toEqual([
       [6, 4, 2],
       [4, 3, 2],

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type Answer, api, ORIGIN, send } from '../helpers/api'
-import { badge, levels, outbox, rows, seedBadge, unique } from '../helpers/seed'
+import { badge, levels, outbox, rows, seedBadge, uidOf, unique } from '../helpers/seed'
 
 type Seed = Awaited<ReturnType<typeof seedBadge>>
 
@@ -22,6 +22,13 @@ const news = async () => (await outbox()).slice(seen)
 const awarded = (answer: Answer) => ({
   type: 'badge.awarded',
   subject: answer.body.instance.slug,
+  deliveries: 0,
+})
+
+/** What is told of a use of the code that `made` answered: the first unless another is named. */
+const claimed = ({ body }: Answer, use = 1) => ({
+  type: 'code.claimed',
+  subject: `code-${body.claimCode.id}-${use}`,
   deliveries: 0,
 })
 
@@ -129,6 +136,7 @@ describe.each(levels)('the claim codes of a badge of a $name', (level) => {
 
   it('answer through each ancestor of the badge', async () => {
     const seed = await seedBadge(level)
+    const claims: Answer[] = []
     for (const [i, path] of pathsOf(seed).entries()) {
       const code = `c${i}`
       expect((await api.post(`${path}/codes`, { code })).status).toBe(201)
@@ -138,10 +146,11 @@ describe.each(levels)('the claim codes of a badge of a $name', (level) => {
       expect((await api.get(`${path.split('/badges/')[0]}/codes/${code}`)).body.badge.slug).toBe(
         seed.badge.slug,
       )
-      expect((await api.post(`${path}/codes/${code}/claim`)).status).toBe(200)
+      claims.push(await api.post(`${path}/codes/${code}/claim`))
+      expect(claims.at(-1)?.status).toBe(200)
       expect((await api.delete(`${path}/codes/${code}`)).status).toBe(200)
     }
-    expect(await news()).toEqual([])
+    expect(await news()).toEqual(claims.map((one) => claimed(one)))
   })
 
   it('are not found by another text, nor on another badge', async () => {
@@ -199,7 +208,7 @@ describe.each(levels)('the claim codes of a badge of a $name', (level) => {
     const again = () => claim(seed, 'Once', { email: 'bob@example.org' })
     expect(await refused(400, again)).toEqual(used('Once'))
     expect((await api.get(`${seed.path}/instances`)).body.instances).toEqual([])
-    expect(await news()).toEqual([])
+    expect(await news()).toEqual([claimed(made)])
   })
 
   it('are deleted, and are then free', async () => {
@@ -225,7 +234,7 @@ describe.each(levels)('the claim codes of a badge of a $name', (level) => {
   it('name their badge in the container', async () => {
     const seed = await seedBadge(level)
     const code = unique('code')
-    await create(seed, code)
+    const made = await create(seed, code)
     const { status, body } = await api.get(`${seed.container}/codes/${code.toUpperCase()}`)
     expect(status).toBe(200)
     expect(body).toEqual({ badge: { ...seed.badge, claimed: 0 } })
@@ -234,7 +243,7 @@ describe.each(levels)('the claim codes of a badge of a $name', (level) => {
     expect((await api.get(`${seed.container}/codes/${code}`)).body).toEqual({
       badge: { ...seed.badge, claimed: 1 },
     })
-    expect(await news()).toEqual([])
+    expect(await news()).toEqual([claimed(made)])
   })
 
   it('that the container does not know are told in their own words', async () => {
@@ -341,13 +350,13 @@ describe('a claim code', () => {
     const seed = await seedBadge(atSystem)
     const other = (await api.post(`${seed.system}/badges`, badge(unique('other')))).body.badge
     const there = `${seed.system}/badges/${other.slug}/codes`
-    await create(seed, 'both')
+    const made = await create(seed, 'both')
     expect((await api.post(there, { code: 'both' })).status).toBe(201)
     await claim(seed, 'both')
     expect((await api.get(`${there}/both`)).body.claimCode.claimed).toBe(false)
     await api.delete(codeAt(seed, 'both'))
     expect((await api.get(`${there}/both`)).status).toBe(200)
-    expect(await news()).toEqual([])
+    expect(await news()).toEqual([claimed(made)])
   })
 
   it('is read from forms, as the Python client sends them', async () => {
@@ -360,7 +369,7 @@ describe('a claim code', () => {
     expect(random.body.claimCode).toMatchObject({ multiuse: true, email: EMAIL })
     expect((await api.form(`${codeAt(seed, 'from form')}/claim`, { email: '' })).status).toBe(200)
     expect(await stored(seed, 'from form')).toMatchObject({ claimed: true, email: EMAIL })
-    expect(await news()).toEqual([])
+    expect(await news()).toEqual([claimed(made)])
   })
 
   it('of a missing badge is told as such before its fields are complained of', async () => {
@@ -396,7 +405,7 @@ describe('a claim code', () => {
   it('leaves a line in the audit for each change, without its text, and none for a refusal', async () => {
     const seed = await seedBadge(atSystem)
     const before = await rows('audit')
-    await create(seed, 'told')
+    const made = await create(seed, 'told')
     await create(seed, 'told')
     await claim(seed, 'told')
     await claim(seed, 'told')
@@ -405,7 +414,7 @@ describe('a claim code', () => {
     expect(await rows('audit')).toBe(before + 3)
     const { results } = await env.DB.prepare('select * from audit order by id desc limit 3').all()
     expect(JSON.stringify(results)).not.toContain('told')
-    expect(await news()).toEqual([])
+    expect(await news()).toEqual([claimed(made)])
   })
 })
 
@@ -476,23 +485,24 @@ describe('a random code', () => {
 describe('a claim', () => {
   it('without an address keeps the one that the code has', async () => {
     const seed = await seedBadge(atSystem)
+    const made: Answer[] = []
     for (const body of [undefined, {}, { email: null }, { email: '' }]) {
       const code = unique('code')
-      await create(seed, code, { email: EMAIL })
+      made.push(await create(seed, code, { email: EMAIL }))
       const { status, body: answer } = await claim(seed, code, body)
       expect(status).toBe(200)
       expect(answer.claimCode).toMatchObject({ claimed: true, email: EMAIL })
       expect(await stored(seed, code)).toMatchObject({ claimed: true, email: EMAIL })
     }
-    expect(await news()).toEqual([])
+    expect(await news()).toEqual(made.map((one) => claimed(one)))
   })
 
   it('with another address than the reserved one is good, and leaves the new one', async () => {
     const seed = await seedBadge(atSystem)
-    await create(seed, 'reserved', { email: EMAIL })
+    const made = await create(seed, 'reserved', { email: EMAIL })
     const { body } = await claim(seed, 'reserved', { email: 'Bob@Example.org' })
     expect(body.claimCode).toMatchObject({ claimed: true, email: 'Bob@Example.org' })
-    expect(await news()).toEqual([])
+    expect(await news()).toEqual([claimed(made)])
   })
 
   it('with what is no address is refused', async () => {
@@ -513,7 +523,7 @@ describe('a claim', () => {
   it('of a multi-use code is good again and again; the last address stands', async () => {
     const seed = await seedBadge(atSystem)
     const code = unique('many')
-    await create(seed, code, { multiuse: true })
+    const made = await create(seed, code, { multiuse: true })
     for (const email of ['a@example.org', 'b@example.org']) {
       const { status, body } = await claim(seed, code, { email })
       expect(status).toBe(200)
@@ -522,7 +532,7 @@ describe('a claim', () => {
     expect((await claim(seed, code)).body.claimCode.email).toBe('b@example.org')
     expect((await api.get(`${seed.system}/codes/${code}`)).body.badge.claimed).toBe(0)
     expect((await api.get(`${seed.path}/instances`)).body.instances).toEqual([])
-    expect(await news()).toEqual([])
+    expect(await news()).toEqual([claimed(made, 1), claimed(made, 2), claimed(made, 3)])
   })
 
   it('uses the code up for awards too', async () => {
@@ -541,14 +551,14 @@ describe('a container’s code', () => {
     const code = unique('shared')
     // The newer badge has the older code.
     await api.post(`${badges}/${other.slug}/codes`, { code })
-    await create(seed, code)
+    const made = await create(seed, code)
     const named = async () => (await api.get(`${seed.system}/codes/${code}`)).body.badge
     expect(await named()).toEqual({ ...other, claimed: 0 })
     await claim(seed, code)
     expect(await named()).toEqual({ ...other, claimed: 0 })
     await api.delete(`${badges}/${other.slug}/codes/${code}`)
     expect(await named()).toEqual({ ...seed.badge, claimed: 1 })
-    expect(await news()).toEqual([])
+    expect(await news()).toEqual([claimed(made)])
   })
 
   it('is that of the container’s own badges', async () => {
@@ -576,7 +586,7 @@ describe('a container’s code', () => {
 describe.each(levels)('an award of a badge of a $name with a code', (level) => {
   it('uses the code up, by the earner', async () => {
     const seed = await seedBadge(level)
-    await create(seed, 'Single', { email: 'invited@example.org' })
+    const code = await create(seed, 'Single', { email: 'invited@example.org' })
     const made = await award(seed, 'Single')
     expect(made.status).toBe(201)
     expect(made.body.instance.claimCode).toBe('Single')
@@ -591,12 +601,12 @@ describe.each(levels)('an award of a badge of a $name with a code', (level) => {
     const second = () => award(seed, 'single', 'bob@example.org')
     expect(await refused(400, second)).toEqual(used('single'))
     expect(await refused(400, () => claim(seed, 'Single'))).toEqual(used('Single'))
-    expect(await news()).toEqual([awarded(made)])
+    expect(await news()).toEqual([awarded(made), claimed(code)])
   })
 
   it('is made again and again with a multi-use code', async () => {
     const seed = await seedBadge(level)
-    await create(seed, 'many', { multiuse: true })
+    const code = await create(seed, 'many', { multiuse: true })
     const made = []
     for (const email of ['a@example.org', 'b@example.org']) {
       const answer = await award(seed, 'MANY', email)
@@ -604,7 +614,7 @@ describe.each(levels)('an award of a badge of a $name with a code', (level) => {
       expect(await stored(seed, 'many')).toMatchObject({ claimed: true, multiuse: true, email })
       made.push(answer)
     }
-    expect(await news()).toEqual(made.map(awarded))
+    expect(await news()).toEqual(made.flatMap((one, i) => [awarded(one), claimed(code, i + 1)]))
   })
 
   it('that the earner holds already leaves the code unclaimed', async () => {
@@ -663,7 +673,10 @@ describe('an award with a code', () => {
       'badgeInstance with that `slug` already exists',
     )
     expect(await stored(seed, 'kept')).toMatchObject({ claimed: false, email: null })
-    expect(await news()).toEqual([awarded(first)])
+    expect(await news()).toEqual([
+      awarded(first),
+      { type: 'badge.updated', subject: await uidOf(seed.badge), deliveries: 0 },
+    ])
   })
 
   it('leaves the code unclaimed when the award is not valid', async () => {
@@ -692,12 +705,16 @@ describe('an award with a code', () => {
     await api.delete(`${seed.path}/instances/${EMAIL}`)
     expect(await stored(seed, 'once')).toMatchObject({ claimed: true, email: EMAIL })
     await refused(400, () => award(seed, 'once'))
-    expect((await news()).map(({ type }) => type)).toEqual(['badge.awarded', 'badge.revoked'])
+    expect((await news()).map(({ type }) => type)).toEqual([
+      'badge.awarded',
+      'code.claimed',
+      'badge.revoked',
+    ])
   })
 
   it('stays when the code is deleted, and still names it', async () => {
     const seed = await seedBadge(atSystem)
-    await create(seed, 'once')
+    const code = await create(seed, 'once')
     const made = await award(seed, 'once')
     await api.delete(codeAt(seed, 'once'))
     expect((await api.get(`${seed.path}/instances/${EMAIL}`)).body.instance).toMatchObject({
@@ -705,6 +722,6 @@ describe('an award with a code', () => {
       claimCode: 'once',
     })
     expect(made.body.instance.assertionUrl.startsWith(ORIGIN)).toBe(true)
-    expect(await news()).toEqual([awarded(made)])
+    expect(await news()).toEqual([awarded(made), claimed(code)])
   })
 })

@@ -61,18 +61,29 @@ const revoke = (seed: Seed, i: number, email = EMAIL) =>
 const holds = async (seed: Seed, i: number, email = EMAIL) =>
   (await api.get(`${instances(seed, i)}/${email}`)).status === 200
 
-/** The messages of a system's events, in sequence. */
+/** The contract's messages of a system's events, in sequence: other types have none. */
 async function messages(seed: Seed): Promise<Shown[]> {
   const { results } = await env.DB.prepare(
     `select e.seq, e.subject, e.body from ${EVENTS} e join badges b on b.systemId = e.systemId
      where b.id = ? order by e.seq`,
   )
     .bind(seed.badges[0].id)
-    .all<{ seq: number; subject: string; body: string }>()
+    .all<{ seq: number; subject: string; body: string | null }>()
   expect(results.map(({ seq }) => seq)).toEqual(results.map((_, i) => i + 1))
-  return results.map(({ body }) => JSON.parse(body))
+  return results.flatMap(({ body }) => (body === null ? [] : [JSON.parse(body)]))
 }
-/** By index which badges were told of, in sequence. */
+/** The types of all events so far, and what each application that was made is told to be. */
+const newTypes = async () => (await news()).map(({ type }) => type)
+async function toldApplications(seed: Seed): Promise<Shown[]> {
+  const { results } = await env.DB.prepare(
+    `select e.data from events e join badges b on b.systemId = e.systemId
+     where b.id = ? and e.type = 'application.created' order by e.seq`,
+  )
+    .bind(seed.badges[0].id)
+    .all<{ data: string }>()
+  return results.map(({ data }) => JSON.parse(data).application)
+}
+/** By index which badges were told of, in sequence, by awards and revocations. */
 const told = async (seed: Seed) =>
   (await messages(seed)).map(({ badge }) => seed.badges.findIndex(({ id }) => id === badge.id))
 
@@ -803,6 +814,8 @@ describe('a milestone that queues an application', () => {
     expect(await totals(seed, 0)).toEqual([1, 1])
     expect(await holds(seed, 0)).toBe(false)
     expect(await told(seed)).toEqual([1, 2])
+    expect(await newTypes()).toEqual(['badge.awarded', 'application.created', 'badge.awarded'])
+    expect(await toldApplications(seed)).toEqual(made)
   })
 
   it('makes another when the last one has been processed, and none for who holds the badge', async () => {
@@ -814,12 +827,23 @@ describe('a milestone that queues an application', () => {
     await api.put(path, { processed: 1_400_094_712 })
     await award(seed, 2)
     expect(await applications(seed, 0)).toHaveLength(2)
+    expect(await toldApplications(seed)).toEqual([first, (await applications(seed, 0))[1]])
     await award(seed, 0)
     await api.put(path.replace(first.slug, (await applications(seed, 0))[1].slug), { processed: 1 })
     await award(seed, 3)
     expect(await applications(seed, 0)).toHaveLength(2)
     expect(await totals(seed, 0)).toEqual([2, 2])
     expect(await told(seed)).toEqual([1, 2, 0, 3])
+    expect(await newTypes()).toEqual([
+      'badge.awarded',
+      'application.created',
+      'application.updated',
+      'badge.awarded',
+      'application.created',
+      'badge.awarded',
+      'application.updated',
+      'badge.awarded',
+    ])
   })
 
   it('makes one for each earner of a bulk award', async () => {
@@ -831,6 +855,7 @@ describe('a milestone that queues an application', () => {
     expect(made.map(({ learner }: Shown) => learner)).toEqual(['b@example.org', 'a@example.org'])
     expect(await totals(seed, 0)).toEqual([2, 2])
     expect(await told(seed)).toEqual([1, 1])
+    expect(await toldApplications(seed)).toEqual(made)
   })
 
   it('makes one, and counts one, where it stands at two depths of a chain', async () => {
@@ -841,6 +866,7 @@ describe('a milestone that queues an application', () => {
     expect(await applications(seed, 2)).toHaveLength(1)
     expect(await totals(seed, 2)).toEqual([1, 1])
     expect(await told(seed)).toEqual([0, 1])
+    expect(await toldApplications(seed)).toHaveLength(1)
   })
 
   it('makes one, and counts one, beside another milestone to the same badge', async () => {
@@ -851,6 +877,7 @@ describe('a milestone that queues an application', () => {
     expect(await applications(seed, 1)).toHaveLength(1)
     expect(await totals(seed, 1)).toEqual([1, 1])
     expect(await told(seed)).toEqual([0])
+    expect(await toldApplications(seed)).toHaveLength(1)
   })
 
   it('ends the chain: what it leads to completes nothing', async () => {

@@ -2,9 +2,10 @@ import { env } from 'cloudflare:workers'
 import { decodeJwt, jwtVerify } from 'jose'
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import * as schema from '../../drizzle/schema'
+import type { EventType } from '../../src/events'
 import { type Answer, api } from '../helpers/api'
 import { watch } from '../helpers/changes'
-import { levels, outbox, rows, seedBadge, seedWebhook, unique } from '../helpers/seed'
+import { levels, outbox, rows, seedBadge, seedWebhook, uidOf, unique } from '../helpers/seed'
 
 const [atSystem, , atProgram] = levels
 const MD5 = /^[\da-f]{32}$/
@@ -30,11 +31,12 @@ beforeEach(async () => {
 })
 /** What has come into the outbox since the test began; each test seeds a system of its own, so that it stands at the end. */
 const news = async () => (await outbox()).slice(seen)
-const reviewed = (subject: string, deliveries = 0) => ({
-  type: 'application.reviewed',
-  subject,
-  deliveries,
-})
+const event =
+  (type: EventType) =>
+  (subject: string, deliveries = 0) => ({ type, subject, deliveries })
+const applied = event('application.created')
+const updated = event('application.updated')
+const reviewed = event('application.reviewed')
 
 const invalid = (...details: [message: string, field: string, value: unknown][]) => ({
   code: 'ValidationError',
@@ -70,11 +72,13 @@ const review = (seed: Seed, more: object = {}) =>
 const pathOf = (seed: Seed, made: Answer) => `${seed.path}/reviews/${made.body.review.slug}`
 const show = async (path: string) => (await api.get(path)).body.review
 
-/** The messages that were recorded about an application, as bytes. */
-const messages = async (seed: Seed) =>
+/** The messages of reviews, or of another type, that were recorded about an application, as bytes. */
+const messages = async (seed: Seed, type: EventType = 'application.reviewed') =>
   (
-    await env.DB.prepare('select body, data from events where subject = ? order by seq')
-      .bind(seed.subject)
+    await env.DB.prepare(
+      'select body, data from events where subject = ? and type = ? order by seq',
+    )
+      .bind(seed.subject, type)
       .all<{ body: string; data: string }>()
   ).results
 const lastMessage = async (seed: Seed) => {
@@ -110,7 +114,7 @@ describe.each(levels)('reviewing an application for a badge of a $name', (level)
     const shown = await api.get(pathOf(seed, made))
     expect(shown.status).toBe(200)
     expect(JSON.stringify(shown.body)).toBe(JSON.stringify({ review: made.body.review }))
-    expect(await news()).toEqual([reviewed(seed.subject, 1)])
+    expect(await news()).toEqual([applied(seed.subject), reviewed(seed.subject, 1)])
   })
 
   it('keeps the items in their order, read from the texts that the web app sends', async () => {
@@ -135,7 +139,7 @@ describe.each(levels)('reviewing an application for a badge of a $name', (level)
     const [item] = made.body.review.reviewItems
     expect(Object.keys(item)).toEqual(['criterionId', 'satisfied', 'comment'])
     expect(await show(pathOf(seed, made))).toEqual(made.body.review)
-    expect(await news()).toEqual([reviewed(seed.subject)])
+    expect(await news()).toEqual([applied(seed.subject), reviewed(seed.subject)])
   })
 
   it('complains of a missing author and of nothing else, and tells nobody', async () => {
@@ -171,7 +175,11 @@ describe.each(levels)('reviewing an application for a badge of a $name', (level)
     for (const { body, data } of [first, second]) {
       expect(`{"action":"review",${data.slice(1)}`).toBe(body)
     }
-    expect(await news()).toEqual([reviewed(seed.subject, 1), reviewed(seed.subject, 1)])
+    expect(await news()).toEqual([
+      applied(seed.subject),
+      reviewed(seed.subject, 1),
+      reviewed(seed.subject, 1),
+    ])
     // No review changes the application or awards the badge (contract §4.7).
     expect((await api.get(seed.path)).body.application).toEqual(seed.application)
     expect((await api.get(`${seed.badgePath}/instances`)).body.instances).toEqual([])
@@ -225,7 +233,7 @@ describe.each(levels)('reviewing an application for a badge of a $name', (level)
     expect(cursor.body).toEqual({ reviews: all.slice(0, 2) })
     const next = /<([^>]+)>/.exec(cursor.headers.get('Link') ?? '')?.[1] ?? ''
     expect((await api.get(next)).body).toEqual({ reviews: all.slice(2) })
-    expect(await news()).toHaveLength(3)
+    expect(await news()).toEqual([applied(seed.subject), ...Array(3).fill(reviewed(seed.subject))])
   })
 
   it('looks up what the path names, from left to right, before it looks at the body', async () => {
@@ -266,7 +274,7 @@ describe('a review', () => {
     expect(await refused(404, () => api.get(wrong))).toEqual(text)
     expect(await refused(404, () => api.put(wrong, { comment: 'x' }))).toEqual(text)
     expect(await refused(404, () => api.delete(wrong))).toEqual(text)
-    expect(await news()).toEqual([reviewed(seed.subject)])
+    expect(await news()).toEqual([applied(seed.subject), reviewed(seed.subject), applied(slug)])
   })
 
   it('answers under every container that its badge hangs from', async () => {
@@ -286,7 +294,11 @@ describe('a review', () => {
     const [one, two] = [await review(seed), await review(seed)]
     expect(one.body.review.author).toBe(two.body.review.author)
     expect(one.body.review.slug).not.toBe(two.body.review.slug)
-    expect(await news()).toEqual([reviewed(seed.subject), reviewed(seed.subject)])
+    expect(await news()).toEqual([
+      applied(seed.subject),
+      reviewed(seed.subject),
+      reviewed(seed.subject),
+    ])
   })
 
   it('is read from a form as from JSON', async () => {
@@ -310,7 +322,7 @@ describe('a review', () => {
       ],
     })
     expect(JSON.parse((await lastMessage(seed)).body).approved).toBe(true)
-    expect(await news()).toEqual([reviewed(seed.subject)])
+    expect(await news()).toEqual([applied(seed.subject), reviewed(seed.subject)])
   })
 
   it('keeps its items when a change does not name them, and loses them to an empty list', async () => {
@@ -331,7 +343,7 @@ describe('a review', () => {
     const [, ...rest] = reviewItems
     const replaced = await api.put(path, { reviewItems: rest })
     expect(replaced.body.review.reviewItems).toHaveLength(2)
-    expect(await news()).toEqual(Array(5).fill(reviewed(seed.subject)))
+    expect(await news()).toEqual([applied(seed.subject), ...Array(5).fill(reviewed(seed.subject))])
   })
 
   it('may be put back whole, as it was loaded', async () => {
@@ -340,7 +352,11 @@ describe('a review', () => {
     const made = await review(seed, { reviewItems, comment: 'Good' })
     const same = await api.put(pathOf(seed, made), made.body.review)
     expect(same.body).toEqual({ status: 'updated', review: made.body.review })
-    expect(await news()).toHaveLength(2)
+    expect(await news()).toEqual([
+      applied(seed.subject),
+      reviewed(seed.subject),
+      reviewed(seed.subject),
+    ])
   })
 
   it('lets no body move it, rename it or reach another', async () => {
@@ -369,7 +385,9 @@ describe('a review', () => {
     const list = await api.get(`${stranger.path}/reviews`)
     expect(list.body).toEqual({ reviews: [changed.body.review] })
     expect(await news()).toEqual([
+      applied(seed.subject),
       reviewed(seed.subject),
+      applied(stranger.subject),
       reviewed(stranger.subject),
       reviewed(stranger.subject),
     ])
@@ -389,7 +407,11 @@ describe('a review', () => {
     expect(await show(pathOf(seed, made))).toMatchObject({
       reviewItems: [{ criterionId: 999_999 }, { criterionId: foreign }],
     })
-    expect(await news()).toEqual([reviewed(seed.subject)])
+    expect(await news()).toEqual([
+      applied(seed.subject),
+      applied(other.subject),
+      reviewed(seed.subject),
+    ])
   })
 
   it('is gone once when four delete it at once', async () => {
@@ -400,7 +422,11 @@ describe('a review', () => {
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 404, 404, 404])
     const { pageData } = (await api.get(`${seed.path}/reviews?page=1&count=1`)).body
     expect(pageData.total).toBe(1)
-    expect(await news()).toHaveLength(2)
+    expect(await news()).toEqual([
+      applied(seed.subject),
+      reviewed(seed.subject),
+      reviewed(seed.subject),
+    ])
   })
 })
 
@@ -638,7 +664,7 @@ describe('an application is approved', () => {
     const free = await seedApplication(atSystem, { criteria })
     await review(free)
     expect(await approved(free)).toBe(true)
-    expect(await news()).toEqual([reviewed(free.subject)])
+    expect(await news()).toEqual([applied(free.subject), reviewed(free.subject)])
   })
 
   it('by the criteria that the badge has at that time', async () => {
@@ -649,7 +675,12 @@ describe('an application is approved', () => {
     await api.put(changing.badgePath, { criteria: [{ id: one, ...CRITERIA[0] }] })
     await api.put(pathOf(changing, made), {})
     expect(await approved(changing)).toBe(true)
-    expect(await news()).toEqual([reviewed(changing.subject), reviewed(changing.subject)])
+    expect(await news()).toEqual([
+      applied(changing.subject),
+      reviewed(changing.subject),
+      event('badge.updated')(await uidOf(changing.badge)),
+      reviewed(changing.subject),
+    ])
   })
 })
 
@@ -683,6 +714,14 @@ describe('the message of a review', () => {
     await api.put(path, { comment: text })
     const recorded = await messages(seed)
     expect(recorded).toHaveLength(2)
+    const put = (await api.get(seed.path)).body.application
+    expect(put).not.toEqual(seed.application)
+    expect(await messages(seed, 'application.created')).toEqual([
+      { body: null, data: JSON.stringify({ application: seed.application }) },
+    ])
+    expect(await messages(seed, 'application.updated')).toEqual([
+      { body: null, data: JSON.stringify({ application: put }) },
+    ])
     const body = await expected(seed, path, true)
     for (const each of recorded) {
       expect(JSON.stringify(JSON.parse(each.body))).toBe(each.body)
@@ -693,7 +732,12 @@ describe('the message of a review', () => {
       comment: text,
       reviewItems: [{ comment: text }],
     })
-    expect(await news()).toEqual([reviewed(seed.subject), reviewed(seed.subject)])
+    expect(await news()).toEqual([
+      applied(seed.subject),
+      updated(seed.subject),
+      reviewed(seed.subject),
+      reviewed(seed.subject),
+    ])
   })
 
   it('reaches those who ask for reviews, signed with its own digest and nothing else', async () => {
@@ -702,7 +746,7 @@ describe('the message of a review', () => {
     const whole = await seedWebhook(seed.system, { events: ['review'], format: 'events-1' })
     const awards = await seedWebhook(seed.system, { events: ['award', 'revoke'] })
     await review(seed, { comment: 'Well done 🎖️' })
-    expect(await news()).toEqual([reviewed(seed.subject, 2)])
+    expect(await news()).toEqual([applied(seed.subject), reviewed(seed.subject, 2)])
     const [received] = await vi.waitFor(
       async () => {
         const came = [...(await hook.received()), ...(await whole.received())]
@@ -737,6 +781,10 @@ describe('the message of a review', () => {
       processed: '2014-05-14T19:11:52.000Z',
       assignedTo: 'boss@example.org',
     })
-    expect(await news()).toEqual([reviewed(seed.subject)])
+    expect(await news()).toEqual([
+      applied(seed.subject),
+      updated(seed.subject),
+      reviewed(seed.subject),
+    ])
   })
 })
