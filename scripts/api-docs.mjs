@@ -143,11 +143,18 @@ async function tell(send, receiver) {
   await send('create key', 'POST', `${CITY}/keys`, key)
   await send('list keys', 'GET', `${CITY}/keys`)
   const webhook = { url: receiver, events: ['award', 'revoke', 'review'] }
-  await send('create webhook', 'POST', `${CITY}/webhooks`, webhook)
+  const { webhook: made } = await send('create webhook', 'POST', `${CITY}/webhooks`, webhook)
   await send('list webhooks', 'GET', `${CITY}/webhooks`)
+  await tellOfWebhook(send, `${CITY}/webhooks/${made.id}`)
 
   for (const at of [CITY, LIBRARY, ROOM]) await tellOfContained(send, at)
   await tellOfErrors(send)
+
+  const reviews = { url: `${receiver}/reviews`, events: ['review'] }
+  const { webhook: late } = await send('late webhook', 'POST', `${CITY}/webhooks`, reviews)
+  const since = new Date(Date.now() - HOUR / 2).toISOString()
+  await send('recover', 'POST', `${CITY}/webhooks/${late.id}/recover`, { since })
+  await send('delete webhook', 'DELETE', `${CITY}/webhooks/${late.id}`)
 
   await send('issuer page', 'GET', '/public/systems/city')
   await send('public list', 'GET', '/public/badges?page=1&count=2')
@@ -155,6 +162,26 @@ async function tell(send, receiver) {
   await send('delete program', 'DELETE', ROOM)
   await send('delete issuer', 'DELETE', LIBRARY)
   await send('delete system', 'DELETE', CITY)
+}
+
+/**
+ * A webhook's own routes. Nothing has happened yet: a test is all that was ever sent, and what came of it is known at once.
+ * @param {Parameters<typeof tell>[0]} send
+ * @param {string} one the webhook
+ */
+async function tellOfWebhook(send, one) {
+  await send('show webhook', 'GET', one)
+  await send('change webhook', 'PUT', one, { events: null })
+  await send('test webhook', 'POST', `${one}/test`)
+  await send('rotate secret', 'POST', `${one}/secret/rotate`, { grace: 3600 })
+  await send('promote secret', 'POST', `${one}/secret/promote`)
+  await send('retire secrets', 'POST', `${one}/secret/retire`)
+
+  const { deliveries } = await send('list deliveries', 'GET', `${CITY}/deliveries?state=delivered`)
+  const delivery = `${CITY}/deliveries/${deliveries[0].id}`
+  await send('show delivery', 'GET', delivery)
+  await send('list events', 'GET', `${CITY}/events?after=0`)
+  await send('redeliver', 'POST', `${delivery}/redeliver`)
 }
 
 /**
@@ -300,6 +327,9 @@ function normaliser(places) {
           isNow(Number(time) * 1000) ? String(CLOCK / 1000) : time,
         )
         .replace(/"secret":"(whsec_)?[^"]+"/g, (_all, start = '') => `"secret":"${start}…"`)
+        .replace(/(?<="ms":)\d+/g, '12')
+        .replace(/(?<=\bevt_)[0-9a-f]{24}(?=_\d)/g, invented)
+        .replace(/(?<="ping-)[0-9a-f]{16}(?=")/g, invented)
         // Slugs of awards and of the rest, keys; and the ten digits of a random code. Never the 64 of a real hash.
         .replace(/\b(?:[0-9a-f]{40}|[0-9a-f]{32})\b/g, invented)
         .replace(/(?<="code":")[0-9a-f]{10}(?=")/g, invented)
@@ -384,6 +414,7 @@ const SHOWN_HEADERS = ['location', 'link', 'allow', 'content-type']
 const REASONS = /** @type {Record<number, string>} */ ({
   200: 'OK',
   201: 'Created',
+  202: 'Accepted',
   301: 'Moved Permanently',
   400: 'Bad Request',
   403: 'Forbidden',

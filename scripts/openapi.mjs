@@ -62,13 +62,16 @@ const PARAMETERS = {
   review: 'Slug of the review',
   milestone: 'Number of the milestone',
   webhook: 'Number of the webhook',
-  delivery: 'Id of the delivery',
+  delivery: 'Number of the delivery',
   event: 'Id of the event',
   key: 'Name of the key',
   uid: 'Permanent id of the badge or issuer',
   list: 'Number of the status list',
   thumbprint: 'Thumbprint of the public key',
 }
+
+/** Those of them that are numbers. */
+const NUMBERED = ['milestone', 'webhook', 'delivery']
 
 /** What is asked for in a query, by name; a schema's own description comes first. */
 const QUERIES = {
@@ -452,7 +455,7 @@ const pathParameter = (name) => ({
   in: 'path',
   required: true,
   description: PARAMETERS[/** @type {keyof typeof PARAMETERS} */ (name)] ?? `The ${name}`,
-  schema: { type: name === 'milestone' || name === 'webhook' ? 'integer' : 'string' },
+  schema: { type: NUMBERED.includes(name) ? 'integer' : 'string' },
 })
 
 const ApiError = z.object({
