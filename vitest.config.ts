@@ -58,6 +58,9 @@ export default defineConfig({
         test: {
           name: 'workerd',
           isolate: false,
+          // A limit for what hangs: how quick the machine is says nothing of the code.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
           maxWorkers,
           setupFiles: ['./test/setup.ts', './test/helpers/log.ts'],
           globalSetup: ['./test/node/receiver.ts'],
