@@ -8,7 +8,7 @@ type Options = {
   ownHosts: string[]
 }
 
-/** What came back, the start of it without email addresses; or why nothing did. */
+/** What came back, the start of it without email addresses and tokens; or why nothing did. */
 export type Answer =
   | { status: number; answer: string; retryAfter: string | null; ms: number }
   | { error: 'refused' | 'timeout' | 'network'; ms: number }
@@ -18,6 +18,8 @@ const MAX_READ = 16 * 1024
 const MAX_KEPT = 1024
 /** Longest email address: read past the cut, so that none is cut in two and missed. */
 const MAX_EMAIL = 320
+/** A compact JWS: our own, when a receiver sends back what it was sent. */
+const TOKEN = /[\w-]{16,}\.[\w-]{16,}\.[\w-]{16,}/g
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the parser would silently drop some
 const UNSAFE_IN_URL = /[\s\\\u0000-\u001f\u007f-\u009f]/
@@ -117,7 +119,7 @@ async function readStart(response: Response): Promise<string> {
   try {
     while (reader && total < MAX_READ) {
       const { done, value } = await reader.read()
-      if (done) return withoutEmails(kept.subarray(0, total))
+      if (done) return withoutValues(kept.subarray(0, total))
       kept.set(value.subarray(0, Math.max(kept.length - total, 0)), Math.min(total, kept.length))
       total += value.length
     }
@@ -125,15 +127,15 @@ async function readStart(response: Response): Promise<string> {
   } catch {
     // Late or cut off: what has arrived is all there is.
   }
-  return withoutEmails(kept.subarray(0, total))
+  return withoutValues(kept.subarray(0, total))
 }
 
-function withoutEmails(bytes: Uint8Array): string {
+function withoutValues(bytes: Uint8Array): string {
   // `stream` leaves out a character that the cut went through.
   const text = new TextDecoder().decode(bytes, { stream: true }).replaceAll('\0', '\ufffd')
   // Word by word, which is linear; an address may be percent-encoded.
   const clean = text.replace(/[^\s<>()[\]"',;:]+/g, (word) =>
-    /.(?:@|%40)./.test(word) ? '[email]' : word,
+    /.(?:@|%40)./.test(word) ? '[email]' : word.replace(TOKEN, '[token]'),
   )
   const start = new TextEncoder().encode(clean).subarray(0, MAX_KEPT)
   return new TextDecoder().decode(start, { stream: true })

@@ -8,6 +8,8 @@ const local = { allowLocal: true, ownHosts }
 const label63 = 'a'.repeat(63)
 
 const allowed = [
+  // 253 characters, as many as DNS allows.
+  `https://${Array.from({ length: 3 }, () => label63).join('.')}.${'a'.repeat(57)}.org/`,
   'https://example.org',
   'https://example.org/',
   'https://example.org/hooks/1?a=b&c=%20d',
@@ -214,10 +216,15 @@ const refused = [
   'https://bücher.de/',
   'https://xn--bcher-kva.de/',
   'https://ⓑadges.example.com/',
-  // Names longer than DNS allows.
+  // Names longer than DNS allows: 254 characters are one too many.
+  `https://${Array.from({ length: 3 }, () => label63).join('.')}.${'a'.repeat(58)}.org/`,
   `https://${label63}a.org/`,
   `https://${Array.from({ length: 4 }, () => label63).join('.')}.org/`,
 ]
+
+/** The shortest part that a token can have, and a token. */
+const SHORT = 'sixteen-is-enuff'
+const JWS = `eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJib2R5Ijp7ImFsZyI6In.${'x'.repeat(43)}`
 
 const loopback = [
   'http://localhost/',
@@ -401,6 +408,20 @@ describe('post', () => {
     [`${'x'.repeat(1015)} ada.lovelace@example.org`, `${'x'.repeat(1015)} [email]`],
     [`${'x'.repeat(1020)} ada.lovelace@example.org`, `${'x'.repeat(1020)} [em`],
   ])('keeps no email address of %s', async (body, answer) => {
+    receive(body)
+    expect(await post(url, message, deployed)).toMatchObject({ answer })
+  })
+
+  it.each([
+    [`token="${JWS}"`, 'token="[token]"'],
+    [`token=\\"${JWS}\\"`, 'token=\\"[token]\\"'],
+    [`Bearer ${JWS}, ${JWS}`, 'Bearer [token], [token]'],
+    [`${SHORT}.${SHORT}.${SHORT}`, '[token]'],
+    [`${SHORT.slice(1)}.${SHORT}.${SHORT}`, `${SHORT.slice(1)}.${SHORT}.${SHORT}`],
+    [`${SHORT}.${SHORT.slice(1)}.${SHORT}`, `${SHORT}.${SHORT.slice(1)}.${SHORT}`],
+    [`${SHORT}.${SHORT}.${SHORT.slice(1)}`, `${SHORT}.${SHORT}.${SHORT.slice(1)}`],
+    ['docs.badges.example.org', 'docs.badges.example.org'],
+  ])('keeps no token of %s', async (body, answer) => {
     receive(body)
     expect(await post(url, message, deployed)).toMatchObject({ answer })
   })

@@ -160,6 +160,11 @@ describe('Retry-After', () => {
     },
   )
 
+  it('may be of one digit', () => {
+    const wait = (random: number) => waitAfter(1, attempt(500), { retryAfter: '9', random })
+    expect([wait(0), wait(1)]).toEqual([9 * SECOND, 10.8 * SECOND])
+  })
+
   it('of almost the wait is not undercut either', () => {
     expect(waits('290')).toEqual([290 * SECOND, 360 * SECOND])
   })
