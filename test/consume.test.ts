@@ -1,6 +1,6 @@
 import { createExecutionContext, createMessageBatch, getQueueResult } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { consume } from '../src/consume'
 import type { Doorbell } from '../src/doorbell'
 import type { Bindings } from '../src/env'
@@ -25,6 +25,7 @@ import {
   set,
   setWebhook,
   silent,
+  startCalm,
   stubReceivers,
   withBell,
 } from './helpers/deliveries'
@@ -34,14 +35,7 @@ const QUEUE = 'badgekit-deliveries'
 const SLOW = 'badgekit-deliveries-slow'
 const DEAD = 'badgekit-deliveries-dead'
 
-beforeEach(async () => {
-  await calm()
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
-  vi.unstubAllGlobals()
-})
+startCalm()
 
 /** Hands the consumer a batch, and tells what it did with each message, by its place. */
 async function run(bodies: unknown[], bindings: Bindings = silent, queue = QUEUE) {

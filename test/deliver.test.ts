@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { jwtVerify } from 'jose'
 import { Webhook } from 'standardwebhooks'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { base64, randomHex, sha256, utf8 } from '../src/crypto'
 import { ring } from '../src/doorbell'
 import type { Bindings } from '../src/env'
@@ -32,20 +32,14 @@ import {
   set,
   setWebhook,
   silent,
+  startCalm,
   withBell,
 } from './helpers/deliveries'
 import { levels, outbox, seedBadge, seedWebhook } from './helpers/seed'
 
 const [atSystem] = levels
 
-beforeEach(async () => {
-  await calm()
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
-  vi.unstubAllGlobals()
-})
+startCalm()
 
 /** Takes a delivery as the sweep does; its lease, or a failed test. */
 async function take(id: number, token: string, now: number): Promise<Leased> {

@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { randomHex } from '../src/crypto'
 import { expiring, remind } from '../src/store/reminders'
 import { sweep } from '../src/sweep'
@@ -7,33 +7,24 @@ import { type Answer, api } from './helpers/api'
 import {
   at,
   call,
-  calm,
   DAY,
   db,
   find,
   HOUR,
   ids,
-  nothingWaits,
   seedDelivery,
   send,
   set,
   setWebhook,
   silent,
+  startCalm,
   withBell,
 } from './helpers/deliveries'
 import { levels, rows, seedBadge, seedWebhook, unique } from './helpers/seed'
 
 type Seed = Awaited<ReturnType<typeof seedBadge>>
 
-beforeEach(async () => {
-  await nothingWaits()
-  await calm()
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
-  vi.unstubAllGlobals()
-})
+startCalm({ alone: true })
 
 const [atSystem] = levels
 const now = Date.now()

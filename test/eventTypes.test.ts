@@ -1,8 +1,8 @@
 import { env } from 'cloudflare:workers'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { type EventType, wordOf } from '../src/events'
 import { api } from './helpers/api'
-import { call, calm, nothingWaits, send, silent } from './helpers/deliveries'
+import { call, send, silent, startCalm } from './helpers/deliveries'
 import { badge, levels, outbox, PNG_URI, seedBadge, seedWebhook, unique } from './helpers/seed'
 
 /** The types that BadgeKit had no message for: their `data` is what the API itself answers. */
@@ -35,13 +35,7 @@ const LIVELY = {
   categories: [HARD, 'b'],
 }
 
-beforeEach(async () => {
-  await nothingWaits()
-  await calm()
-})
-afterEach(() => {
-  vi.useRealTimers()
-})
+startCalm({ alone: true })
 
 /** The events of the badge's system that are of a type, their data read. */
 async function dataOf(seed: Seed, type: EventType) {

@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { lease } from '../src/store/deliveries'
 import { sweep } from '../src/sweep'
 import { api } from './helpers/api'
@@ -25,19 +25,14 @@ import {
   set,
   setWebhook,
   silent,
+  startCalm,
   withBell,
 } from './helpers/deliveries'
 import { levels, outbox, seedBadge, seedWebhook } from './helpers/seed'
 
 const [atSystem] = levels
 
-beforeEach(async () => {
-  await calm()
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
-})
+startCalm()
 
 /** No jitter. */
 const evenly = () => vi.spyOn(Math, 'random').mockReturnValue(0.5)

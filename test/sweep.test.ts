@@ -1,6 +1,6 @@
 import { createScheduledController } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import worker from '../src/index'
 import { lease } from '../src/store/deliveries'
 import { beatIfLate } from '../src/store/heartbeats'
@@ -15,7 +15,6 @@ import {
   HOUR,
   ids,
   MINUTE,
-  nothingWaits,
   queuesDown,
   SECOND,
   said,
@@ -25,19 +24,12 @@ import {
   set,
   setWebhook,
   silent,
+  startCalm,
   stubReceivers,
   withBell,
 } from './helpers/deliveries'
 
-beforeEach(async () => {
-  await nothingWaits()
-  await calm()
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
-  vi.unstubAllGlobals()
-})
+startCalm({ alone: true })
 
 /** What a sweep rings for, quick and slow, and how many it says are due. */
 async function swept(now = Date.now()) {

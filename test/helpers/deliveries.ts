@@ -1,6 +1,6 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { expect, vi } from 'vitest'
+import { afterEach, beforeEach, expect, vi } from 'vitest'
 import { app } from '../../src/app'
 import { utf8 } from '../../src/crypto'
 import { deliver } from '../../src/deliver'
@@ -172,6 +172,21 @@ export const calm = (time = Date.now()) =>
 /** Calls off what waits, so that no test looks at another's. */
 export const nothingWaits = () =>
   env.DB.prepare(`update deliveries set state = 'cancelled' where state = 'pending'`).run()
+
+/**
+ * Before each test of a file no sweep is late, and, if `alone`, nothing waits; after it clock, fakes and globals are as they were.
+ */
+export function startCalm({ alone = false } = {}) {
+  beforeEach(async () => {
+    if (alone) await nothingWaits()
+    await calm()
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+    vi.restoreAllMocks()
+    vi.unstubAllGlobals()
+  })
+}
 
 /** Answers every call to a webhook by `answer`, which is told the URL; gives the URLs called. */
 export function stubReceivers(answer: (url: string) => Promise<Response> | Response) {
