@@ -257,6 +257,7 @@ export const claimCodes = sqliteTable(
   (t) => [
     uniqueIndex('claimCodes_code').on(t.systemId, t.code, t.badgeId),
     index('claimCodes_badgeId').on(t.badgeId),
+    index('claimCodes_email').on(t.systemId, t.email).where(sql`"email" is not null`),
   ],
 )
 
@@ -330,6 +331,9 @@ export const applications = sqliteTable(
     index('applications_open').on(t.badgeId, t.createdAt).where(sql`"processed" is null`),
     index('applications_closed').on(t.badgeId, t.createdAt).where(sql`"processed" is not null`),
     index('applications_learner').on(t.systemId, t.learner),
+    index('applications_assignedTo')
+      .on(t.systemId, t.assignedTo)
+      .where(sql`"assignedTo" is not null`),
   ],
 )
 
@@ -359,7 +363,7 @@ export const reviews = sqliteTable(
     comment: text(),
     ...written(),
   },
-  (t) => [index('reviews_applicationId').on(t.applicationId)],
+  (t) => [index('reviews_applicationId').on(t.applicationId), index('reviews_author').on(t.author)],
 )
 
 export const reviewItems = sqliteTable(
@@ -458,6 +462,13 @@ export const webhookSecrets = sqliteTable(
   (t) => [index('webhookSecrets_webhookId').on(t.webhookId)],
 )
 
+/** An address that an event's `data` holds at one of these places. */
+const named = (...paths: string[]) => {
+  const members = paths.map((path) => `json_extract(replace("data", char(1), 'null'), '$.${path}')`)
+  const expression = members.length > 1 ? `coalesce(${members.join(', ')})` : `${members[0]}`
+  return nocase().generatedAlwaysAs(sql.raw(expression), { mode: 'virtual' })
+}
+
 /** What happened, once, in frozen bytes. */
 export const events = sqliteTable(
   'events',
@@ -480,11 +491,18 @@ export const events = sqliteTable(
     data: text(),
     versionId: integer().references(() => badgeVersions.id),
     createdAt: integer().notNull(),
+    /** Whom it names: the erasure of a person finds by these what has no other trace of them any more. */
+    earner: named('instance.email', 'claimCode.email', 'application.learner'),
+    author: named('review.author'),
+    assignedTo: named('application.assignedTo'),
   },
   (t) => [
     uniqueIndex('events_seq').on(t.systemId, t.seq),
     index('events_systemId_createdAt').on(t.systemId, t.createdAt),
     index('events_kept').on(t.createdAt).where(sql`"data" is not null`),
+    index('events_earner').on(t.systemId, t.earner).where(sql`"earner" is not null`),
+    index('events_author').on(t.systemId, t.author).where(sql`"author" is not null`),
+    index('events_assignedTo').on(t.systemId, t.assignedTo).where(sql`"assignedTo" is not null`),
     index('events_versionId').on(t.versionId),
   ],
 )
@@ -629,7 +647,10 @@ export const audit = sqliteTable(
     previousHash: text(),
     hash: text(),
   },
-  (t) => [index('audit_systemId').on(t.systemId)],
+  (t) => [
+    index('audit_systemId').on(t.systemId),
+    index('audit_unsealed').on(t.systemId).where(sql`"sealedAt" is null`),
+  ],
 )
 
 /** Answers that a repeated `Idempotency-Key` gets again. */
@@ -647,6 +668,17 @@ export const idempotency = sqliteTable(
     primaryKey({ columns: [t.key, t.idempotencyKey] }),
     index('idempotency_createdAt').on(t.createdAt),
   ],
+)
+
+/** Claim codes that were asked for in vain, by badge and hour (hours since 1970): the brake on guessing. */
+export const codeMisses = sqliteTable(
+  'codeMisses',
+  {
+    badgeId: ofBadge(),
+    hour: integer().notNull(),
+    n: integer().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.badgeId, t.hour] }), index('codeMisses_hour').on(t.hour)],
 )
 
 /** Tokens with a `jti` that have been used for a write. */
