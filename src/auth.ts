@@ -1,11 +1,13 @@
-import type { MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import { base64url, compactVerify, decodeProtectedHeader } from 'jose'
 import { equalTexts, hex, hmacKeyOf, utf8 } from './crypto'
 import type { Bindings, Env, Key } from './env'
-import { forbidden, methodNotAllowed } from './errors'
+import { forbidden, methodNotAllowed, nameOf } from './errors'
+import { levels, perLevel } from './levels'
 import { canonicalTarget, routedPath, targetOf } from './paths'
-import type { Db } from './store/db'
-import { findKey } from './store/keys'
+import { holds, needOf } from './roles'
+import { type Db, openDb } from './store/db'
+import { findKey, noteUse } from './store/keys'
 
 /** The claims as the token gives them: nothing is believed before the signature holds. */
 type Claims = {
@@ -13,6 +15,7 @@ type Claims = {
   method?: unknown
   path?: unknown
   exp?: unknown
+  jti?: unknown
   body?: { alg?: unknown; hash?: unknown } | null
 }
 
@@ -33,23 +36,28 @@ const DIGESTS = new Map([
  */
 export const authenticate: MiddlewareHandler<Env> = async (c, next) => {
   if (c.req.method === 'HEAD') throw methodNotAllowed('HEAD', c.var.allowed())
+  c.set('token', null)
   if (isSwitchedOff(c.env, c.req.url)) {
-    c.set('key', { name: 'master', system: null, allowNoExp: true, secrets: [] })
+    c.set('key', { ...MASTER, secrets: [] })
     return next()
   }
-  const now = Math.floor(c.var.now / 1000)
   const token = readHeader(c.req.header('Authorization'))
   const claims = readClaims(token)
+  c.set('claimedKey', typeof claims.key === 'string' ? claims.key : undefined)
   checkTarget(claims, c.req.raw)
-  const exp = checkExpiry(claims, now)
+  const exp = checkExpiry(claims, c.var.now)
   if (!BODYLESS.includes(c.req.method)) await checkBody(claims.body, c.var.raw)
   else if (!(await covers(claims.body, c.var.raw))) c.set('raw', new Uint8Array())
 
   const key = await keyOf(claims, c.env, c.var.db, c.var.now)
-  checkSystem(key, c.req.raw)
+  checkScope(key, c.req.raw)
   if (!(await isSigned(token, key))) throw forbidden('Invalid token signature')
   if (exp === null && !key.allowNoExp) throw forbidden('Missing JWT claim: exp')
+  note(c, key)
   c.set('key', key)
+  checkRole(key, c.var.template)
+  if (claims.jti != null)
+    c.set('token', { jti: echo(claims.jti).slice(0, 255), expires: exp && exp * 1000 })
   return next()
 }
 
@@ -109,8 +117,9 @@ function checkTarget(claims: Claims, request: Request): void {
 function checkExpiry({ exp }: Claims, now: number): number | null {
   if (exp === undefined || exp === null || exp === 0) return null
   const seconds = typeof exp === 'number' && exp > 1e11 ? exp / 1000 : exp
-  if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds <= now) {
-    throw forbidden(`Token is expired (token expiry: ${echo(exp)}, server time: ${now})`)
+  if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds <= now / 1000) {
+    const time = Math.floor(now / 1000)
+    throw forbidden(`Token is expired (token expiry: ${echo(exp)}, server time: ${time})`)
   }
   return seconds
 }
@@ -147,10 +156,21 @@ const echo = (value: unknown) =>
 /** How long an isolate may go on using a key that has been changed elsewhere, in milliseconds. */
 const KEY_LIFE = 60_000
 const known = new Map<string, { key: Key; until: number }>()
+/** Counts what has been forgotten: a key that was being looked up meanwhile may be what it no longer is. */
+let age = 0
+const MASTER = {
+  ...perLevel('name', () => null),
+  name: 'master',
+  role: 'master',
+  allowNoExp: true,
+} as const
 let master: { secret: string; key: Key } | undefined
 
-/** Forgets the keys this isolate knows. */
-export const forgetKeys = () => known.clear()
+/** Forgets the keys this isolate knows: whoever changes a key calls it, so that the change counts at once where it was made. */
+export function forgetKeys(): void {
+  age += 1
+  known.clear()
+}
 
 async function keyOf(claims: Claims, env: Bindings, db: Db, now: number): Promise<Key> {
   if (!claims.key) throw forbidden('Missing JWT claim: key')
@@ -158,30 +178,41 @@ async function keyOf(claims: Claims, env: Bindings, db: Db, now: number): Promis
   const name = typeof claims.key === 'string' ? claims.key : ''
   const fresh = known.get(name)
   if (fresh && fresh.until > now) return fresh.key
+  const before = age
   const found = await findKey(db, env.ENCRYPTION_KEYS, name, now)
   if (!found) throw forbidden('Could not find consumer for API key')
-  const secrets = await Promise.all(found.secrets.map(importSecret))
-  const key = { ...found, secrets }
-  known.set(name, { key, until: now + KEY_LIFE })
+  const { ends, ...rest } = found
+  const key = { ...rest, secrets: await Promise.all(rest.secrets.map(importSecret)) }
+  const until = Math.min(now + KEY_LIFE, ends ?? Number.POSITIVE_INFINITY)
+  if (age === before) known.set(name, { key, until })
   return key
 }
 
 async function masterKey(secret: string): Promise<Key> {
   if (master?.secret !== secret) {
     const secrets = [await importSecret(secret)]
-    master = { secret, key: { name: 'master', system: null, allowNoExp: true, secrets } }
+    master = { secret, key: { ...MASTER, secrets } }
   }
   return master.key
 }
 
 const importSecret = (secret: string) => hmacKeyOf(utf8(secret), 'verify')
 
-function checkSystem(key: Key, request: Request): void {
-  if (key.system === null) return
-  const [, top, slug] = routedPath(request).split('/')
-  if (top !== 'systems' || slug === undefined || decodeURIComponent(slug) !== key.system) {
-    throw forbidden('Invalid token for system')
-  }
+/** A key reaches the paths that begin with its own container's. */
+function checkScope(key: Key, request: Request): void {
+  const words = routedPath(request).split('/').slice(1)
+  levels.forEach(({ name, plural }, i) => {
+    if (key[name] === null) return
+    const [list, slug] = words.slice(2 * i)
+    if (list !== plural || slug === undefined || decodeURIComponent(slug) !== key[name]) {
+      throw forbidden(`Invalid token for ${name}`)
+    }
+  })
+}
+
+function checkRole(key: Key, template: string): void {
+  const need = needOf(template, levels.findLast(({ name }) => key[name] !== null)?.name)
+  if (!holds(key.role, need)) throw forbidden(`Key may not do this: needs ${need}`)
 }
 
 async function isSigned(token: string, { secrets }: Key): Promise<boolean> {
@@ -194,4 +225,22 @@ async function isSigned(token: string, { secrets }: Key): Promise<boolean> {
     }
   }
   return false
+}
+
+const DAY = 86_400_000
+/** The keys whose use today this isolate has noted. */
+let noted = { day: 0, keys: new Set<string>() }
+
+/** Notes on which day a key was used, once: beside the answer, which does not wait for it. */
+function note({ env, executionCtx, var: { now } }: Context<Env>, { name, role }: Key): void {
+  const day = Math.floor(now / DAY)
+  if (noted.day !== day) noted = { day, keys: new Set() }
+  const { keys } = noted
+  if (role === 'master' || keys.has(name)) return
+  keys.add(name)
+  const failed = (error: unknown) => {
+    keys.delete(name)
+    console.error(JSON.stringify({ level: 'error', event: 'key use fault', error: nameOf(error) }))
+  }
+  executionCtx.waitUntil(noteUse(openDb(env.DB, 'first-primary'), name, day, now).catch(failed))
 }

@@ -25,6 +25,10 @@ export const fromBase64 = (text: string) =>
 export const sha256 = async (data: string | Uint8Array<ArrayBuffer>) =>
   hex(await crypto.subtle.digest('SHA-256', typeof data === 'string' ? utf8(data) : data))
 
+/** An id that follows from a request's secret `op`: a repeated request makes the same. `bytes` of lower-case hex. */
+export const idFrom = async (op: string, what: string, bytes: number) =>
+  (await sha256(`${op}/${what}`)).slice(0, 2 * bytes)
+
 /** Whether two texts are equal, in a time that tells nothing of where they differ. */
 export function equalTexts(a: string, b: string): boolean {
   const [x, y] = [utf8(a), utf8(b)]

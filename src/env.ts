@@ -1,3 +1,5 @@
+import type { LevelName } from './levels'
+import type { Need } from './roles'
 import type { Db } from './store/db'
 
 /** True only in `npm start`'s build (`--define LOCAL_DEV:true`); every local bypass stands behind it. */
@@ -9,18 +11,22 @@ declare global {
 export type Bindings = Cloudflare.Env & {
   /** `1`: webhooks may point at http and loopback receivers. Local development only. */
   ALLOW_LOCAL_WEBHOOKS?: string
+  /** `off`: who fails to sign is not slowed down. Local development only, for tests. */
+  RATE_LIMITS?: string
   /** How many times faster the waits of webhooks pass, to watch the schedule. Local development only. */
   WEBHOOK_SPEED?: string
   /** `1`: requests need no signature. Local development only, never written by us. */
   AUTH_DISABLED?: string
 }
 
-/** Who signs requests: `master`, or a key of one system with its live secrets. */
-export type Key = {
+/**
+ * Who signs requests: `master`, or a key with its live secrets. Under the levels' names stand the slugs of the container that it
+ * is bound to and of those above it; all are null for `master`.
+ */
+export type Key = Record<LevelName, string | null> & {
   /** The claim `key`; also what logs and the audit call it. */
   name: string
-  /** The system it is bound to; null for `master`. */
-  system: string | null
+  role: Need
   /** Whether its tokens may lack `exp`. */
   allowNoExp: boolean
   secrets: CryptoKey[]
@@ -32,8 +38,16 @@ export type Caller = {
   env: Bindings
   /** The request's time in milliseconds. */
   now: number
-  /** The request's id as the name of its change: rows that it writes carry it. */
+  /** The secret name of the request's change: rows that it writes carry it, and ids that it makes follow from it. */
   op: string
+  /** Whether `op` is that of an earlier request, which this one repeats: nothing is done, and the answer is given again. */
+  isReplay: boolean
+  /** What makes a repetition of this request recognisable: its `Idempotency-Key`, and a digest of all that it says. */
+  idempotency: { key: string; fingerprint: string } | null
+  /** The token's `jti`, which one write may use, and until when (milliseconds) it could be used at all. */
+  token: { jti: string; expires: number | null } | null
+  /** The versions of which one must be the resource's own: `If-Match`. */
+  ifMatch: readonly number[] | null
   key: Key
   /** Method and route template: what the audit calls the change. */
   action: string
@@ -58,6 +72,10 @@ export type Env = {
     raw: Uint8Array<ArrayBuffer>
     /** Who signed the request. */
     key: Key
+    /** The key that the token names, before anything of it has been believed. */
+    claimedKey?: string
+    /** The signed token's `jti`. */
+    token: Caller['token']
     /** The same for whoever writes. */
     caller: Caller
   }

@@ -1,14 +1,16 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { createMiddleware } from 'hono/factory'
-import type { Env } from './env'
-import { notFound } from './errors'
+import type { Caller, Env } from './env'
+import { type ApiError, notFound } from './errors'
 import { type Container, type Level, levels, type Place, perLevel } from './levels'
 import { type ApplicationRow, findApplication } from './store/applications'
 import { type BadgeRow, badgeColumns, within } from './store/badges'
-import { type CodeRow, findCode } from './store/codes'
+import { noSuchCode } from './store/codeMisses'
+import { type CodeRow, findCode, findGuessedCode } from './store/codes'
 import type { Db, RowsOf, Statement } from './store/db'
 import { type DeliveryRow, findDelivery } from './store/deliveryLog'
 import { findInstance, type InstanceRow } from './store/instances'
+import { findKeyIn, type KeyRow } from './store/keys'
 import { findMilestone, leadingMilestones, type MilestoneRow } from './store/milestones'
 import { applicationIdOf, findReview, type ReviewRow } from './store/reviews'
 import { findWebhook, type WebhookRow } from './store/webhooks'
@@ -43,7 +45,11 @@ type Thing = {
   model: string
   field: string
   value: string
-  find: (scope: Pick<Scope, 'container' | 'badgeId'>, value: string) => Statement
+  find: (scope: Pick<Scope, 'container' | 'badgeId'>, value: string, caller: Caller) => Statement
+  /** Whether a row that is there is treated as if it were not. */
+  isHidden?: (row: never, caller: Caller) => boolean
+  /** What is thrown when it is not there, if not the contract's 404. */
+  missing?: (caller: Caller, badgeId: number, value: string) => Promise<ApiError>
 }
 
 type Params = Record<string, string>
@@ -57,7 +63,7 @@ type Params = Record<string, string>
 const scoped = <Found>(things: (params: Params) => Thing[] = () => [], more?: SQL) =>
   createMiddleware<In<Found>>(async (c, next) => {
     const params = c.req.param() as Params
-    const scope = scopeOf(() => c.var.db, wordsOf(params), things(params), more)
+    const scope = scopeOf(() => c.var, wordsOf(params), things(params), more)
     // The things named here are those of `Found`: each `in…` below says both.
     c.set('scope', scope as unknown as Scope<Found>)
     await next()
@@ -72,13 +78,22 @@ export const inBadgeWithMilestones = scoped<{ badge: BadgeRow & { leading: strin
   undefined,
   sql`, ${leadingMilestones} as leading`,
 )
-export const inCode = scoped<{ badge: BadgeRow; code: CodeRow }>(({ code = '' }) => [
+const code = ({ code = '' }: Params): Thing => ({
+  name: 'code',
+  model: 'claimCode',
+  field: 'code',
+  value: code,
+  find: ({ badgeId, container }, value) => findCode(badgeId, container.systemId, value),
+})
+export const inCode = scoped<{ badge: BadgeRow; code: CodeRow }>((params) => [code(params)])
+/** The same where guesses are counted. */
+export const inGuessedCode = scoped<{ badge: BadgeRow; code: CodeRow }>((params) => [
   {
-    name: 'code',
-    model: 'claimCode',
-    field: 'code',
-    value: code,
-    find: ({ badgeId, container }, value) => findCode(badgeId, container.systemId, value),
+    ...code(params),
+    find: ({ badgeId, container }, value, { now }) =>
+      findGuessedCode(badgeId, container.systemId, value, now),
+    isHidden: ({ may }: { may: 0 | 1 }, { isReplay }) => !may && !isReplay,
+    missing: noSuchCode,
   },
 ])
 export const inInstance = scoped<{ badge: BadgeRow; instance: InstanceRow }>(({ email = '' }) => [
@@ -146,6 +161,16 @@ export const inDelivery = scoped<{ delivery: DeliveryRow & { log: string } }>(
   ],
 )
 
+export const inKey = scoped<{ key: KeyRow }>(({ key = '' }) => [
+  {
+    name: 'key',
+    model: 'key',
+    field: 'key',
+    value: key,
+    find: ({ container }, value) => findKeyIn(container, value),
+  },
+])
+
 type Words = Partial<Slugs> & { badge?: string }
 
 const wordsOf = ({ badge, ...params }: Params): Words => ({
@@ -160,25 +185,34 @@ export const everywhere = (db: Db): Pick<Scope, 'with'> => ({
 
 const NOWHERE = perLevel('column', ({ parent }) => (parent ? null : 0)) as Place
 
-function scopeOf(db: () => Db, words: Words, things: Thing[], more = sql``): Scope {
+type Given = Pick<Env['Variables'], 'db' | 'caller'>
+
+function scopeOf(given: () => Given, words: Words, things: Thing[], more = sql``): Scope {
   const { system } = words
   const container = containerOf(words)
   const badgeId = sql`(select id from badges b where ${badgeIn(container, words.badge ?? '')})`
   const proof = proofOf(words, more)
-  const sought = things.map(({ find, value }) => find({ container, badgeId }, value))
+  const sought = things.map(({ find, value }) =>
+    find({ container, badgeId }, value, given().caller),
+  )
   return {
     container,
     badgeId,
     slugs: { ...words, system: system ?? '' },
     async with(...statements) {
       // `/systems` names nothing yet.
-      if (system === undefined) return everywhere(db()).with(...statements) as never
-      const [[proven], ...rows] = await db().read(proof, ...sought, ...statements)
+      if (system === undefined) return everywhere(given().db).with(...statements) as never
+      const [[proven], ...rows] = await given().db.read(proof, ...sought, ...statements)
       const found = check(words, proven ?? {})
       const named = rows.slice(0, things.length)
-      things.forEach(({ model, field, value }, i) => {
-        if (!named[i]?.[0]) throw notFound(model, field, value)
-      })
+      for (const [i, { model, field, value, isHidden, missing }] of things.entries()) {
+        const { caller } = given()
+        const row = named[i]?.[0]
+        if (row && !isHidden?.(row as never, caller)) continue
+        throw missing
+          ? await missing(caller, found.badge.id ?? 0, value)
+          : notFound(model, field, value)
+      }
       const all = Object.fromEntries(things.map(({ name }, i) => [name, named[i]?.[0]]))
       return { ...found, ...all, rows: rows.slice(things.length) } as never
     },
@@ -186,7 +220,7 @@ function scopeOf(db: () => Db, words: Words, things: Thing[], more = sql``): Sco
 }
 
 /** Each word's id, as a sub-select in that of the word before it. */
-function containerOf(words: Words): Container {
+export function containerOf(words: Words): Container {
   let parent: SQL | null = null
   return perLevel('column', (level) => {
     const slug = words[level.name] ?? (level.parent ? null : '')

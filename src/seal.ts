@@ -36,6 +36,22 @@ export async function open(ring: string, sealed: string, cell: Cell): Promise<st
   return new TextDecoder().decode(opened)
 }
 
+/**
+ * 32 bytes that follow from `name` and the oldest of `ENCRYPTION_KEYS`: a secret that a repeated request is told again, and that
+ * nobody can make who holds the database alone.
+ */
+export async function derive(ring: string, name: string): Promise<Uint8Array<ArrayBuffer>> {
+  const [oldest] = (await readRing(ring)).keys.values()
+  if (!oldest) throw new Error('ENCRYPTION_KEYS holds no key')
+  const how = {
+    name: 'HKDF',
+    hash: 'SHA-256',
+    salt: new Uint8Array(),
+    info: utf8(`derive:${name}`),
+  }
+  return new Uint8Array(await crypto.subtle.deriveBits(how, oldest, 256))
+}
+
 const boundTo = ({ table, row, column }: Cell, id: string) => `${table}|${row}|${column}|${id}`
 
 async function rowKey(ring: string, id: string, { table, row }: Cell): Promise<CryptoKey> {
@@ -69,7 +85,10 @@ async function importRing(ring: string): Promise<KeyRing> {
     if (!/^[\w-]+$/.test(id)) throw new Error('An id of ENCRYPTION_KEYS is not a plain word')
     const bytes = fromBase64(key)
     if (bytes.length !== 32) throw new Error('A key of ENCRYPTION_KEYS is not 32 bytes long')
-    keys.set(id, await crypto.subtle.importKey('raw', bytes, 'HKDF', false, ['deriveKey']))
+    keys.set(
+      id,
+      await crypto.subtle.importKey('raw', bytes, 'HKDF', false, ['deriveKey', 'deriveBits']),
+    )
   }
   const newest = entries.at(-1)?.[0]
   if (newest === undefined) throw new Error('ENCRYPTION_KEYS holds no key')

@@ -1,11 +1,13 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Env } from '../env'
-import { ApiError, codeAlreadyUsed, conflict, taken } from '../errors'
+import { ApiError, conflict, taken } from '../errors'
+import { sendVersion } from '../etag'
 import { ListQuery, listOf, sendList } from '../lists'
-import { inBadge, inCode, inContainer } from '../scope'
+import { inBadge, inCode, inContainer, inGuessedCode } from '../scope'
 import { about, body, query } from '../spec'
 import { type BadgeRow, badgesOf } from '../store/badges'
+import { unclaimable } from '../store/codeMisses'
 import {
   type CodeRow,
   claimCode,
@@ -88,7 +90,8 @@ export const codes = new Hono<Env>()
       const { scope, caller } = c.var
       for (let tries = 0; tries < TRIES; tries++) {
         const { badge } = await scope.with()
-        const row = await createCode(caller, badge, randomCode(), c.req.valid('json'))
+        const code = await randomCode(caller, tries)
+        const row = await createCode(caller, badge, code, c.req.valid('json'))
         if (row) return c.json(answer(c, 'created', row, badge), 201)
       }
       throw conflict('No random code is free')
@@ -97,7 +100,8 @@ export const codes = new Hono<Env>()
 
   .get('/badges/:badge/codes/:code', about('Show a claim code', One), inCode, async (c) => {
     const { badge, code } = await c.var.scope.with()
-    return c.json({ badge: viewBadge(badge, c.env.PUBLIC_ORIGIN), claimCode: viewCode(code) })
+    const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
+    return sendVersion(c, code, { badge: shown, claimCode: viewCode(code) })
   })
 
   .delete(
@@ -115,7 +119,7 @@ export const codes = new Hono<Env>()
   .post(
     '/badges/:badge/codes/:code/claim',
     about('Claim a code', Changed),
-    inCode,
+    inGuessedCode,
     body(Claim),
     async (c) => {
       const { scope, caller } = c.var
@@ -124,7 +128,7 @@ export const codes = new Hono<Env>()
       const row = await claimCode(caller, badge, shown, code, c.req.valid('json').email)
       if (row) return c.json(answer(c, 'updated', row, badge))
       await scope.with()
-      throw codeAlreadyUsed(code.code)
+      throw await unclaimable(caller, badge, code.code)
     },
   )
 

@@ -1,12 +1,13 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { claimCodes } from '../../drizzle/schema'
-import { commit, committed } from '../commit'
-import { randomHex } from '../crypto'
+import { commit, committed, idMade, isCommitted } from '../commit'
+import { idFrom } from '../crypto'
 import type { Caller } from '../env'
 import { recordEvent } from '../events'
 import type { Container } from '../levels'
 import type { Badge } from '../views/badges'
 import { type BadgeRow, within } from './badges'
+import { mayGuess } from './codeMisses'
 import { bump, counterOf } from './counters'
 import { insertIf, type List, type Statement, updateWhere, wrote } from './db'
 
@@ -33,6 +34,11 @@ export const findCode = (badgeId: SQL, systemId: SQL, code: string): Statement<C
   sql<CodeRow>`select * from claimCodes
     where systemId = ${systemId} and code = ${code} and badgeId = ${badgeId}`
 
+/** The same with whether codes of the badge may be tried: while they may not, nobody learns which are there. */
+export const findGuessedCode = (badgeId: SQL, systemId: SQL, code: string, now: number) =>
+  sql<CodeRow & { may: 0 | 1 }>`select *, ${mayGuess(badgeId, now)} as may from claimCodes
+    where systemId = ${systemId} and code = ${code} and badgeId = ${badgeId}`
+
 /** The code with this text in a container: of several badges' the oldest. */
 export const findCodeWithin = (
   container: Container,
@@ -42,8 +48,8 @@ export const findCodeWithin = (
   where k.systemId = ${container.systemId} and k.code = ${code} and ${within(container)}
   order by k.id limit 1`
 
-/** Ten lower-case hex digits, as BadgeKit made them. */
-export const randomCode = () => randomHex(5)
+/** Ten lower-case hex digits, as BadgeKit made them; another for each `try` of one request. */
+export const randomCode = ({ op }: Caller, tries: number) => idFrom(op, `code ${tries}`, 5)
 
 /** Makes a code of a badge. Gives no row when the badge has such a code, or is gone, by then. */
 export async function createCode(caller: Caller, badge: BadgeRow, code: string, input: CodeInput) {
@@ -72,8 +78,8 @@ export async function createCode(caller: Caller, badge: BadgeRow, code: string, 
       bump(systemId, 'codes', badgeId, 1, done),
     ],
     done,
-    audit: { systemId, target: codeTarget(badge) },
-    read: [sql<CodeRow>`select * from claimCodes where ${which} and op = ${op}`],
+    audit: { systemId, target: sql`'claimCodes/' || (select id from claimCodes where ${which})` },
+    read: [sql<CodeRow>`select * from claimCodes where id = ${idMade(op, 'claimCodes')}`],
   })
   return rows[0]
 }
@@ -112,8 +118,12 @@ export function claimStatements(
   }
 }
 
-/** Whether a code can be claimed, in SQL. */
+/** Whether a code has not been used up, in SQL. */
 export const isUsable = sql`(claimed = 0 or multiuse = 1)`
+
+/** The same, and codes of its badge may be tried at all. */
+export const isClaimable = ({ id }: { id: number }, now: number) =>
+  sql`${isUsable} and ${mayGuess(id, now)}`
 
 /** Marks a code as claimed, by `email` when one is given. Gives no row when it was used up, or gone, by then. */
 export async function claimCode(
@@ -126,9 +136,9 @@ export async function claimCode(
   const { op } = caller
   const which = sql`id = ${row.id}`
   const [rows] = await commit(caller, {
-    ...claimStatements(caller, badge, shown, which, email, isUsable),
-    audit: { systemId: badge.systemId, target: codeTarget(badge) },
-    read: [sql<CodeRow>`select * from claimCodes where ${which} and op = ${op}`],
+    ...claimStatements(caller, badge, shown, which, email, isClaimable(badge, caller.now)),
+    audit: { systemId: badge.systemId, target: codeTarget(row) },
+    read: [sql<CodeRow>`select * from claimCodes where ${which} and ${isCommitted(op)}`],
   })
   return rows[0]
 }
@@ -144,12 +154,13 @@ export async function deleteCode(caller: Caller, badge: BadgeRow, row: CodeRow):
       bump(systemId, 'codes', badge.id, -1, wrote(claimCodes, op, which)),
     ],
     done: wrote(claimCodes, op, which),
-    audit: { systemId, target: codeTarget(badge) },
+    of: { table: claimCodes, id: row.id },
+    audit: { systemId, target: codeTarget(row) },
     remove: [sql`delete from claimCodes where ${which} and op = ${op}`],
     read: [committed(op)],
   })
   return rows.length > 0
 }
 
-/** A code's text is a secret of its kind: the audit names its badge. */
-const codeTarget = (badge: BadgeRow) => `claimCodes of badges/${badge.uid}`
+/** A code's text is a secret of its kind: the audit names its id. */
+const codeTarget = ({ id }: CodeRow) => `claimCodes/${id}`

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { ROLES } from '../roles'
 import type { KeyRow } from '../store/keys'
 import { iso, isoOrNull } from './times'
 
@@ -7,7 +8,7 @@ export const Key = z
   .object({
     key: z.string(),
     secret: z.string().optional(),
-    role: z.enum(['read', 'issue', 'review', 'manage', 'admin']),
+    role: z.enum(ROLES),
     system: z.string(),
     issuer: z.string().nullable(),
     program: z.string().nullable(),
