@@ -3,10 +3,16 @@
  *
  * @param header `Accept`, as sent
  */
-export function prefersHtml(header: string | undefined): boolean {
+export const prefersHtml = (header: string | undefined) => prefers(header, 'text/html')
+
+/** Whether the caller would rather be told of errors as RFC 9457 has it than in the contract's envelope. */
+export const prefersProblem = (header: string | undefined) =>
+  prefers(header, 'application/problem+json')
+
+function prefers(header: string | undefined, type: string): boolean {
   const accept = header?.toLowerCase()
-  if (!accept?.includes('text/html')) return false
-  return quality(accept, 'text/html') > quality(accept, 'application/json')
+  if (!accept?.includes(type)) return false
+  return quality(accept, type) > quality(accept, 'application/json')
 }
 
 /** The weight that `Accept` gives a media type: the most specific range that covers it. */

@@ -41,6 +41,14 @@ export const invalid = (...details: FieldError[]) =>
 export const invalidParameter = (parameter: string, message: string) =>
   new ApiError(400, 'InvalidParameter', message, { parameter })
 
+/** Too much was tried; it may be tried again after so many seconds. */
+export const tooMany = (message: string, retryAfter: number) =>
+  new ApiError(429, 'TooManyRequests', message, { retryAfter })
+
+/** The resource is not in the state that `If-Match` names. */
+export const preconditionFailed = () =>
+  new ApiError(412, 'PreconditionFailed', 'The resource has changed: read it again')
+
 export const codeAlreadyUsed = (code: string) =>
   new ApiError(400, 'CodeAlreadyUsed', `Claim code \`${code}\` has already been claimed`)
 

@@ -1,24 +1,42 @@
 import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
+import { prefersProblem } from './accept'
 import type { Env } from './env'
 import { ApiError } from './errors'
+import { orUnavailable } from './store/db'
 
 /** The answer to everything thrown: contract §8.1. Unknown errors tell the caller nothing and the log their cause. */
 export function onError(error: Error, c: Context<Env>): Response {
-  const known = error instanceof HTTPException ? fromHono(error) : error
-  if (!(known instanceof ApiError)) {
-    logFault(error, c)
-    return c.json({ code: 'InternalError', message: 'An internal error occured' }, 500)
-  }
-  const { details, parameter, retryAfter, allow } = known.extra
+  const known = error instanceof HTTPException ? fromHono(error) : orUnavailable(error)
+  if (known instanceof ApiError) return answer(known, c)
+  logFault(error, c)
+  return answer(new ApiError(500, 'InternalError', 'An internal error occured'), c)
+}
+
+function answer({ status, code, message, extra }: ApiError, c: Context<Env>): Response {
+  const { details, parameter, retryAfter, allow } = extra
   if (retryAfter !== undefined) c.header('Retry-After', String(retryAfter))
   if (allow !== undefined) c.header('Allow', allow)
-  const { code, message } = known
+  if (prefersProblem(c.req.header('Accept'))) {
+    const told = { type: 'about:blank', title: titleOf(code), status, detail: message }
+    const problem = {
+      ...told,
+      instance: `urn:badgekit:request:${c.var.requestId}`,
+      code,
+      parameter,
+      errors: details,
+    }
+    return c.body(JSON.stringify(problem), status, { 'Content-Type': 'application/problem+json' })
+  }
   return c.json(
     parameter === undefined ? { code, message, details } : { code, parameter, message, details },
-    known.status,
+    status,
   )
 }
+
+/** `ResourceNotFound` → `Resource not found` */
+const titleOf = (code: string) =>
+  code.replace(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 
 const fromHono = (error: HTTPException) => new ApiError(400, 'InvalidContent', error.message)
 
@@ -44,6 +62,9 @@ const placeOf = ({ stack = '', message }: Error) =>
     .split('\n')[1]
     ?.trim()
 
-/** Cuts out whatever looks like an address or a long secret. */
+/** Cuts out whatever is quoted as a value, or looks like an address or a long secret. */
 const withoutValues = (text: string) =>
-  text.replace(/[^\s@]{1,64}@[^\s@]{1,255}/g, '[email]').replace(/[\w+/=-]{40,}/g, '[…]')
+  text
+    .replace(/'[^']*'/g, "'…'")
+    .replace(/[^\s@]{1,64}@[^\s@]{1,255}/g, '[email]')
+    .replace(/[\w+/=-]{40,}/g, '[…]')

@@ -42,6 +42,13 @@ export const configured: MiddlewareHandler<Env> = async (c, next) => {
   return next()
 }
 
+const LOCAL_ONLY = [
+  'AUTH_DISABLED',
+  'ALLOW_LOCAL_WEBHOOKS',
+  'WEBHOOK_SPEED',
+  'RATE_LIMITS',
+] as const
+
 const checked = new WeakMap<Bindings, Promise<Fault | null>>()
 type Fault = { reason: string; error: ApiError }
 
@@ -54,10 +61,9 @@ function faultOf(env: Bindings): Promise<Fault | null> {
 }
 
 async function findFault(env: Bindings): Promise<Fault | null> {
-  const opens = Boolean(env.AUTH_DISABLED || env.ALLOW_LOCAL_WEBHOOKS || env.WEBHOOK_SPEED)
+  const opens = LOCAL_ONLY.some((name) => env[name])
   if (LOCAL_DEV ? false : opens) {
-    const reason =
-      'AUTH_DISABLED, ALLOW_LOCAL_WEBHOOKS and WEBHOOK_SPEED are for local development only'
+    const reason = `${LOCAL_ONLY.join(', ')} are for local development only`
     return { reason, error: new ApiError(500, 'InternalError', 'An internal error occured') }
   }
   const reason = await missingSetting(env)
@@ -183,14 +189,28 @@ export const unkept: MiddlewareHandler<Env> = async (c, next) => {
   c.header('Referrer-Policy', 'no-referrer')
 }
 
+/** The versions that `If-Match` names: an `ETag` is `"version.digest"`. Null when it names none, or `*`. */
+function versionsOf(header: string | undefined): number[] | null {
+  if (header === undefined || header.trim() === '*') return null
+  return header.split(',').map((tag) => {
+    const version = /^\s*(?:W\/)?"(\d{1,15})(?:\.[\w-]*)?"\s*$/.exec(tag)?.[1]
+    // What is no ETag of ours matches nothing.
+    return version === undefined ? -1 : Number(version)
+  })
+}
+
 /** Who asks, for what writes. */
 export const callers: MiddlewareHandler<Env> = async (c, next) => {
-  const { db, now, key, requestId } = c.var
+  const { db, now, key, requestId, token } = c.var
   c.set('caller', {
     db,
     env: c.env,
     now,
-    op: requestId,
+    op: randomHex(16),
+    isReplay: false,
+    idempotency: null,
+    token,
+    ifMatch: versionsOf(c.req.header('If-Match')),
     key,
     action: c.var.template,
     requestId,
