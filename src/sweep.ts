@@ -4,11 +4,13 @@ import { ring } from './doorbell'
 import type { Bindings } from './env'
 import { nameOf } from './errors'
 import { paceOf } from './retries'
+import { sealAudit, unsealed } from './store/auditChain'
 import { type Db, openDb } from './store/db'
 import { dueDeliveries, type Overdue } from './store/deliveries'
 import { beat, beatIfLate, lastBeat } from './store/heartbeats'
 import { purge, purgeable } from './store/purge'
 import { expiring, remind } from './store/reminders'
+import { allSealed, reseal } from './store/reseal'
 import { forgetOld } from './store/retention'
 
 /** A sweep that is later than this, in milliseconds, is run by whoever notices: the cron is only its first heart. */
@@ -21,15 +23,18 @@ const ALARM = 10 * 60_000
 
 /**
  * The recurring duties: rings for every delivery that is due, or delivers it where ringing is of no use; tells of awards that
- * will expire; forgets what is old, and removes some of what was deleted. Gives how many deliveries are due.
+ * will expire; seals the audit log; forgets what is old, removes some of what was deleted, and seals secrets under the newest
+ * key. Gives how many deliveries are due.
  */
 export async function sweep(env: Bindings, now: number): Promise<number> {
   const db = openDb(env.DB, 'first-primary')
-  const [, due, [deleted], awards] = await db.batch([
+  const [, due, [deleted], awards, logged, sealed] = await db.batch([
     beat(now),
     dueDeliveries(now),
     purgeable,
     expiring(now),
+    unsealed,
+    await allSealed(env.ENCRYPTION_KEYS),
   ])
   const duties = {
     deliveries: () => serve(db, env, due, now),
@@ -38,6 +43,8 @@ export async function sweep(env: Bindings, now: number): Promise<number> {
       await ring(env, await remind(db, randomHex(12), now, awards, env.PUBLIC_ORIGIN))
     },
     retention: () => forgetOld(db, now),
+    audit: async () => logged.length > 0 && sealAudit(db, now, logged),
+    secrets: async () => sealed.length === 0 && reseal(db, env.ENCRYPTION_KEYS, now),
     purge: async () => deleted?.any && purge(db),
   }
   // One that fails keeps no other from being done.

@@ -1,0 +1,51 @@
+import { Hono } from 'hono'
+import * as z from 'zod'
+import type { Env } from '../env'
+import { inContainer } from '../scope'
+import { about, query } from '../spec'
+import { listAudit, nextAuditPage, PAGE } from '../store/auditChain'
+import { moment, parameter } from '../values'
+import { AuditEntry, viewAudit } from '../views/audit'
+
+const time = (name: string) =>
+  parameter(name, 'a date', { type: ['integer', 'string'] }, (given) => {
+    const { success, data } = moment().safeParse(given)
+    return success ? data : undefined
+  })
+const words = (name: string, description: string) =>
+  parameter(name, 'a text', { description }, (given) => given)
+
+const AuditQuery = z.object({
+  key: words('key', 'The key that signed'),
+  action: words('action', 'Method and route template: `POST /systems/:system/badges`'),
+  since: time('since'),
+  until: time('until'),
+  cursor: parameter(
+    'cursor',
+    'a number',
+    { description: 'The `next` of the last page' },
+    (given) => (/^\d{1,15}$/.test(given) ? Number(given) : undefined),
+  ),
+})
+
+/** Who did what in a system. */
+export const audit = new Hono<Env>().get(
+  '/systems/:system/audit',
+  about(
+    'Read the audit log',
+    z.object({ audit: z.array(AuditEntry), next: z.string().nullable() }),
+  ),
+  inContainer,
+  query(AuditQuery),
+  async (c) => {
+    const { scope } = c.var
+    const { cursor, ...filter } = c.req.valid('query')
+    const { rows } = await scope.with(...listAudit(scope.container.systemId, filter, cursor))
+    const [found, [page]] = rows
+    const next = page ? nextAuditPage(found, page, filter) : null
+    return c.json({
+      audit: found.slice(0, PAGE).map(viewAudit),
+      next: next === null ? null : String(next),
+    })
+  },
+)
