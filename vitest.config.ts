@@ -21,6 +21,7 @@ const bindings = {
   ALLOW_LOCAL_WEBHOOKS: '1',
   AUTH_DISABLED: '',
   WEBHOOK_SPEED: '',
+  RATE_LIMITS: 'off',
 }
 
 /** Like the consumers of `wrangler.toml`, but quicker. */

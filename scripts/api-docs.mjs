@@ -2,7 +2,8 @@
  * `npm run docs:api`: the examples of docs/api.md, from requests that were really sent. It starts a server of its own
  * on an empty state, tells it a story that touches every endpoint, and writes what came back between the marks
  * `<!-- sent: title -->` and `<!-- end -->`; the words around them are written by hand. What differs from run to run
- * (times, random names, secrets, the origin) is replaced, so that the same code gives the same bytes.
+ * (times, random names, secrets, the origin) is replaced, so that the same code gives the same bytes. It also writes the table of
+ * roles into docs/auth.md, from the Worker's own routes and roles.
  */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -13,6 +14,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { load } from './load.mjs'
 import { signedFetch } from './sign.mjs'
 import { completeDevVars } from './start.mjs'
 
@@ -21,6 +23,7 @@ import { completeDevVars } from './start.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const FILE = resolve(ROOT, 'docs/api.md')
+const AUTH = resolve(ROOT, 'docs/auth.md')
 
 // ── A server of our own ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -140,8 +143,17 @@ async function tell(send, receiver) {
   }
 
   const key = { description: 'The library’s web site', allowNoExp: false }
-  await send('create key', 'POST', `${CITY}/keys`, key)
-  await send('list keys', 'GET', `${CITY}/keys`)
+  for (const at of [CITY, LIBRARY, ROOM]) {
+    const { key: made } = await send('create key', 'POST', `${at}/keys`, key)
+    await send('list keys', 'GET', `${at}/keys`)
+    const one = `${at}/keys/${made.key}`
+    await send('show key', 'GET', one)
+    await send('change key', 'PUT', one, { role: 'read', expires: '2036-01-01T00:00:00Z' })
+    await send('rotate key', 'POST', `${one}/secret/rotate`, { grace: 3_600 })
+    await send('delete key', 'DELETE', one)
+  }
+  const narrow = { role: 'issue', issuer: 'library', description: 'The desk' }
+  await send('create narrow key', 'POST', `${CITY}/keys`, narrow)
   const webhook = { url: receiver, events: ['award', 'revoke', 'review'] }
   const { webhook: made } = await send('create webhook', 'POST', `${CITY}/webhooks`, webhook)
   await send('list webhooks', 'GET', `${CITY}/webhooks`)
@@ -155,6 +167,13 @@ async function tell(send, receiver) {
   const since = new Date(Date.now() - HOUR / 2).toISOString()
   await send('recover', 'POST', `${CITY}/webhooks/${late.id}/recover`, { since })
   await send('delete webhook', 'DELETE', `${CITY}/webhooks/${late.id}`)
+
+  const person = { email: 'leo@example.org' }
+  await send('reserve code', 'POST', `${CITY}/badges/medal/codes`, { code: 'for-leo', ...person })
+  await send('export person', 'POST', `${CITY}/privacy/export`, person)
+  await send('erase person', 'POST', `${CITY}/privacy/erase`, person)
+  const erased = 'POST%20/systems/:system/privacy/erase'
+  await send('audit log', 'GET', `${CITY}/audit?action=${erased}`)
 
   await send('issuer page', 'GET', '/public/systems/city')
   await send('public list', 'GET', '/public/badges?page=1&count=2')
@@ -328,7 +347,8 @@ function normaliser(places) {
         )
         .replace(/"secret":"(whsec_)?[^"]+"/g, (_all, start = '') => `"secret":"${start}…"`)
         .replace(/(?<="ms":)\d+/g, '12')
-        .replace(/(?<=\bevt_)[0-9a-f]{24}(?=_\d)/g, invented)
+        .replace(/(?<=\bevt_)[0-9a-f]{32}(?=_\d)/g, invented)
+        .replace(/(?<="request":")[0-9a-f]{24}(?=")/g, invented)
         .replace(/(?<="ping-)[0-9a-f]{16}(?=")/g, invented)
         // Slugs of awards and of the rest, keys; and the ten digits of a random code. Never the 64 of a real hash.
         .replace(/\b(?:[0-9a-f]{40}|[0-9a-f]{32})\b/g, invented)
@@ -540,8 +560,83 @@ export async function generate(client) {
   return refreshed(readFileSync(FILE, 'utf8'), exchanges, normal)
 }
 
+// ── Roles ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * A table as the formatter writes it.
+ * @param {string[][]} rows
+ */
+function table(rows) {
+  const widths =
+    rows[0]?.map((_cell, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0))) ?? []
+  const line = (/** @type {string[]} */ cells, fill = ' ') =>
+    `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0, fill)).join(' | ')} |`
+  const [head = [], ...body] = rows
+  return [
+    line(head),
+    line(
+      widths.map(() => '-'),
+      '-',
+    ),
+    ...body.map((row) => line(row)),
+  ].join('\n')
+}
+
+/** Which role may do what, from the routes of the app: those of a container at once for all levels, where all are alike. */
+async function rolesTable() {
+  const { app, levels, needOf, holds, ROLES, ABOUT } = await load(`
+    export { app } from './src/app'
+    export { levels } from './src/levels'
+    export { holds, needOf, ROLES } from './src/roles'
+    export { ABOUT } from './src/spec'`)
+  const open = new Set(
+    app.routes.flatMap((/** @type {Json} */ { method, path, handler }) =>
+      handler[ABOUT]?.open ? [`${method} ${path}`] : [],
+    ),
+  )
+  const routes = new Set(
+    app.routes
+      .filter((/** @type {Json} */ { method }) => method !== 'ALL')
+      .map((/** @type {Json} */ { method, path }) => `${method} ${path}`)
+      .filter((/** @type {string} */ route) => !open.has(route)),
+  )
+  const rows = new Map()
+  for (const route of /** @type {Set<string>} */ (routes)) {
+    const level = levels.findLast((/** @type {Json} */ { path }) => route.includes(path))
+    const spelled =
+      level && levels.map((/** @type {Json} */ { path }) => route.replace(level.path, path))
+    const isContained = spelled?.every((/** @type {string} */ one) => routes.has(one))
+    const name = (isContained ? route.replace(level.path, '{C}') : route).replace(/:(\w+)/g, '{$1}')
+    // Of one's own container the last level says it best: there is nothing below.
+    const [need, own] = [needOf(route, ''), needOf(route, level?.name)]
+    const marks = ROLES.map((/** @type {string} */ role) =>
+      holds(role, own) ? 'yes' : holds(role, need) ? 'below' : '',
+    )
+    rows.set(name, [`\`${name}\``, ...marks])
+  }
+  return table([
+    ['', ...ROLES.map((/** @type {string} */ role) => `\`${role}\``)],
+    ...rows.values(),
+  ])
+}
+
+/** docs/auth.md with its table told anew. */
+async function rolesPage() {
+  const text = readFileSync(AUTH, 'utf8')
+  const whole = await rolesTable()
+  return text.replace(
+    /(<!-- roles -->\n)[\s\S]*?(?=<!-- end -->)/,
+    (_all, mark) => `${mark}\n${whole}\n\n`,
+  )
+}
+
 async function main() {
   const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
+  const page = await rolesPage()
+  if (!values.check) writeFileSync(AUTH, page)
+  else if (page !== readFileSync(AUTH, 'utf8')) {
+    throw new Error('docs/auth.md has other roles than src/roles.ts: npm run docs:api')
+  }
   const server = await startServer()
   try {
     const text = await generate(server)

@@ -3,14 +3,14 @@
  * itself (`about`, `body` and `query` of `src/spec.ts`) becomes its operation; `hono-openapi` walks the routes, and
  * zod writes the schemas. With `--check` nothing is written: a file that differs is an error.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { findTargetHandler } from 'hono/utils/handler'
 import { generateSpecs, uniqueSymbol } from 'hono-openapi'
 import * as z from 'zod'
+import { load } from './load.mjs'
 
 /**
  * @typedef {{ summary: string, answer?: z.ZodType, status?: number, body?: z.ZodType, query?: z.ZodType, open?: boolean }} About
@@ -96,8 +96,11 @@ const ERRORS = {
   404: ['NotFound', 'The path names something that is not there'],
   409: ['Conflict', 'What is there already stands against it'],
   410: ['Gone', 'The award was revoked, or what it belonged to was deleted'],
+  412: ['PreconditionFailed', '`If-Match` names no version that the resource has'],
   413: ['TooLarge', 'The request body is too long'],
   415: ['UnsupportedMediaType', 'The request body is of a type that is not read here'],
+  422: ['IdempotencyKeyReused', 'Another request has been sent with this `Idempotency-Key`'],
+  429: ['TooManyRequests', 'Too much was tried in vain; `Retry-After` says when to try again'],
   default: ['Failure', 'Anything else, such as 503 with `Retry-After`: send the request again'],
 }
 
@@ -275,7 +278,8 @@ function answerOf({ path }, { answer, status = 200 }) {
     ? { 'application/json': { schema: schemaOf(answer, 'output') } }
     : { [path.includes('image') ? 'image/*' : 'text/html']: {} }
   const description = status === 201 ? 'Created' : status === 202 ? 'Accepted' : 'As asked'
-  return { [status]: { description, content } }
+  const elsewhere = path.includes('image') && { 301: { description: 'The image is elsewhere' } }
+  return { [status]: { description, content }, ...elsewhere }
 }
 
 /** Says the same in the words of `hono-openapi`, on the same handlers. */
@@ -302,18 +306,27 @@ function tagHandlers(/** @type {Route[]} */ routes, /** @type {symbol} */ ABOUT)
  * @param {Json} operation
  */
 function errorsOf(method, path, operation) {
+  const isSigned = operation.security === undefined
+  const hasInput = operation.requestBody || operation.parameters?.some(isQuery)
   const statuses = [
-    ...(operation.requestBody || operation.parameters?.some(isQuery) ? ['400'] : []),
-    ...(operation.security ? [] : ['403']),
+    // A path may be badly encoded, and so may be an `Idempotency-Key`.
+    ...(hasInput || path.includes('{') || method === 'post' ? ['400'] : []),
+    ...(isSigned ? ['403'] : []),
     ...(path.includes('{') ? ['404'] : []),
     ...(method === 'post' || method === 'put' ? ['409'] : []),
     ...(/^\/public\/.*(assertions|credentials)\//.test(path) ? ['410'] : []),
-    ...(operation.requestBody ? ['413', '415'] : []),
+    ...(/put|delete/.test(method) || path.endsWith('-badge') ? ['412'] : []),
+    ...(method === 'get' ? [] : ['413', '415']),
+    ...(method === 'post' ? ['422'] : []),
+    ...(isSigned ? ['429'] : []),
     'default',
   ]
   return Object.fromEntries(
     statuses.map((status) => {
-      const [name] = ERRORS[/** @type {400} */ (/** @type {unknown} */ (status))]
+      const [name, description] = ERRORS[/** @type {400} */ (/** @type {unknown} */ (status))]
+      // What is gone is told in the form that it had.
+      if (status === '410')
+        return [status, { description, content: operation.responses[200].content }]
       return [status, { $ref: `#/components/responses/${name}` }]
     }),
   )
@@ -410,7 +423,8 @@ function framed(operations) {
   const tags = new Set(Object.values(operations).flatMap((item) => Object.values(item)[0].tags))
   const known = Object.entries(TAGS).filter(([name]) => tags.has(name))
   const others = [...tags].filter((name) => !(name in TAGS)).sort()
-  const responses = Object.values(ERRORS).map(([name, description]) => [
+  const { 410: _gone, ...named } = ERRORS
+  const responses = Object.values(named).map(([name, description]) => [
     name,
     {
       description,
@@ -468,41 +482,13 @@ const ApiError = z.object({
   parameter: z.string().optional().meta({ description: 'The parameter that cannot be taken' }),
 })
 
-/**
- * The app as it runs, made importable: TypeScript, JSON and the build-time switch resolved, all packages left where
- * they are, so that its schemas are of the zod that is used here.
- */
-async function loadApp() {
-  // wrangler's own bundler, found from where wrangler would find it.
-  const require = createRequire(import.meta.resolve('wrangler'))
-  const { build } = require('esbuild')
-  const directory = resolve(ROOT, '.wrangler/tmp')
-  const outfile = resolve(directory, `openapi-${process.pid}.mjs`)
-  mkdirSync(directory, { recursive: true })
-  try {
-    await build({
-      stdin: {
-        contents: `export { app } from './src/app'\nexport { ABOUT } from './src/spec'`,
-        resolveDir: ROOT,
-      },
-      outfile,
-      bundle: true,
-      format: 'esm',
-      packages: 'external',
-      define: { LOCAL_DEV: 'false' },
-      logLevel: 'silent',
-    })
-    return await import(pathToFileURL(outfile).href)
-  } finally {
-    rmSync(outfile, { force: true })
-  }
-}
-
 async function main() {
   const { values: options } = parseArgs({
     options: { check: { type: 'boolean', default: false } },
   })
-  const { app, ABOUT } = await loadApp()
+  const { app, ABOUT } = await load(
+    `export { app } from './src/app'\nexport { ABOUT } from './src/spec'`,
+  )
   const text = `${JSON.stringify(await documentOf(app, ABOUT), null, 2)}\n`
   if (text === readFileSync(FILE, 'utf8')) return
   if (options.check) {

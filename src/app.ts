@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { authenticate } from './auth'
 import type { Env } from './env'
+import { idempotent } from './idempotency'
 import { levels } from './levels'
 import { onError } from './onError'
 import { routedPath } from './paths'
@@ -14,8 +15,10 @@ import {
   routable,
   unkept,
 } from './pipeline'
+import { slowed } from './rateLimit'
 import { quickRouter } from './router'
 import { applications } from './routes/applications'
+import { audit } from './routes/audit'
 import { badges } from './routes/badges'
 import { codes } from './routes/codes'
 import { containers } from './routes/containers'
@@ -23,13 +26,16 @@ import { deliveries } from './routes/deliveries'
 import { instances } from './routes/instances'
 import { keys } from './routes/keys'
 import { milestones } from './routes/milestones'
+import { privacy } from './routes/privacy'
 import { publicRoutes } from './routes/public'
 import { reviews } from './routes/reviews'
 import { webhooks } from './routes/webhooks'
 
 /** What hangs from a container: written once, mounted at the three levels. */
 const contained = new Hono<Env>()
-for (const routes of [badges, codes, instances, applications, reviews]) contained.route('/', routes)
+for (const routes of [badges, codes, instances, applications, reviews, keys]) {
+  contained.route('/', routes)
+}
 
 const app = new Hono<Env>({ router: quickRouter(), getPath: routedPath })
 
@@ -42,12 +48,13 @@ app.use(
 )
 app.route('/', publicRoutes)
 // ── Everything below needs a signature ──
-app.use(unkept, readBody, authenticate, callers)
+app.use(unkept, readBody, slowed(authenticate), callers, idempotent)
 app.route('/', containers)
 app.route('/', milestones)
 app.route('/', webhooks)
 app.route('/', deliveries)
-app.route('/', keys)
+app.route('/', audit)
+app.route('/', privacy)
 for (const { path } of levels) app.route(path, contained)
 app.onError(onError)
 

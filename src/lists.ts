@@ -191,7 +191,7 @@ async function* chunks<Row>(
 }
 
 /** A stream that makes the next text only when the last has been taken. */
-function textStream(texts: AsyncGenerator<string>): ReadableStream<Uint8Array> {
+export function textStream(texts: AsyncGenerator<string>): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   return new ReadableStream<Uint8Array>(
     {

@@ -104,6 +104,30 @@ export function moment() {
 }
 
 /**
+ * A parameter of the query; an empty one is none. What it cannot be read as is told as a bad parameter, not as a bad field.
+ *
+ * @param read gives undefined for what it cannot read
+ */
+export const parameter = <T>(
+  name: string,
+  expecting: string,
+  meta: Record<string, unknown>,
+  read: (given: string) => T | undefined,
+) =>
+  z
+    .string()
+    .optional()
+    .meta(meta)
+    .transform((given, context): T | null => {
+      if (given === undefined || given === '') return null
+      const value = read(given)
+      if (value !== undefined) return value
+      const message = `Invalid \`${name}\` parameter. Expecting ${expecting}.`
+      context.issues.push({ code: 'custom', message, input: given, params: { parameter: name } })
+      return z.NEVER
+    })
+
+/**
  * A list's filter of three states: true, false, or null for both. An absent one is `otherwise`; what it cannot be read as is
  * told as a bad parameter, not as a bad field.
  */
@@ -147,7 +171,9 @@ export function validationDetails(error: z.ZodError, input: unknown) {
     const missing = issue.code === 'invalid_type' && (given === undefined || given === null)
     const message = missing ? 'Required field' : issue.message
     const isFile = member(given, 'bytes') instanceof Uint8Array
-    details.set(field, { message, field, value: (isFile ? member(given, 'name') : given) || '' })
+    // A secret is told once, by the answer that makes it.
+    const shown = field === 'secret' ? '' : isFile ? member(given, 'name') : given
+    details.set(field, { message, field, value: shown || '' })
   }
   return [...details.values()]
 }

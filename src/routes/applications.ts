@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Env } from '../env'
 import { notFound } from '../errors'
+import { sendVersion } from '../etag'
 import { ListQuery, listOf, sendListWithBadges } from '../lists'
 import { inApplication, inBadge, inContainer } from '../scope'
 import { about, body, query } from '../spec'
@@ -108,7 +109,7 @@ export const applications = new Hono<Env>()
     async (c) => {
       const { badge, application } = await c.var.scope.with()
       const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
-      return c.json({ application: viewApplication(application, shown) })
+      return sendVersion(c, application, { application: viewApplication(application, shown) })
     },
   )
 

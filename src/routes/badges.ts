@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Env } from '../env'
 import { conflict, notFound, taken } from '../errors'
+import { sendVersion } from '../etag'
 import { changedImage, image, newImage, requiredImage, takeImage } from '../imageField'
 import { ListQuery, listOf, sendList } from '../lists'
 import { inBadge, inBadgeWithMilestones, inContainer } from '../scope'
@@ -136,7 +137,7 @@ export const badges = new Hono<Env>()
       const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
       const leading = readLeading(badge.leading)
       const milestones = viewLeading(shown, leading, c.env.PUBLIC_ORIGIN)
-      return c.json({ badge: { ...shown, milestones } })
+      return sendVersion(c, badge, { badge: { ...shown, milestones } })
     },
   )
 

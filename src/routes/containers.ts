@@ -1,7 +1,9 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
+import { forgetKeys } from '../auth'
 import type { Env } from '../env'
 import { notFound, taken } from '../errors'
+import { sendVersion } from '../etag'
 import { changedImage, image, newImage, takeImage } from '../imageField'
 import { type Level, levels } from '../levels'
 import { ListQuery, listOf, sendList } from '../lists'
@@ -84,7 +86,7 @@ function routesOf(level: Level) {
 
   app.get(one, about(`Show ${aName}`, z.object({ [name]: schema })), inContainer, async (c) => {
     const row = await load(level, c.var.scope)
-    return c.json({ [name]: viewContainer(level, row, c.env.PUBLIC_ORIGIN) })
+    return sendVersion(c, row, { [name]: viewContainer(level, row, c.env.PUBLIC_ORIGIN) })
   })
 
   app.put(one, about(`Change ${aName}`, Changed), inContainer, body(ContainerChange), async (c) => {
@@ -93,6 +95,8 @@ function routesOf(level: Level) {
     const row = await load(level, scope)
     const picture = await changedImage(image, c.env.PUBLIC_ORIGIN)
     const changed = await updateContainer(caller, level, row, scope.slugs, input, picture)
+    // Keys are bound to the container, not to its slug, which may be another's next.
+    if (input.slug !== undefined) forgetKeys()
     if (!changed) {
       await scope.with()
       throw taken(name, 'slug', input)
@@ -105,6 +109,7 @@ function routesOf(level: Level) {
     const { scope, caller } = c.var
     const row = await load(level, scope)
     if (!(await deleteContainer(caller, level, row, scope.slugs))) await scope.with()
+    forgetKeys()
     return c.json({ status: 'deleted', [name]: viewContainer(level, row, c.env.PUBLIC_ORIGIN) })
   })
 

@@ -13,7 +13,7 @@ import {
   PAGE,
   redeliver,
 } from '../store/deliveryLog'
-import { moment } from '../values'
+import { moment, parameter } from '../values'
 import {
   Delivery,
   DeliveryWithLog,
@@ -21,30 +21,6 @@ import {
   viewDelivery,
   viewDeliveryWithLog,
 } from '../views/deliveries'
-
-/**
- * A parameter of the query; an empty one is none. What it cannot be read as is told as a bad parameter, not as a bad field.
- *
- * @param read gives undefined for what it cannot read
- */
-const parameter = <T>(
-  name: string,
-  expecting: string,
-  meta: Record<string, unknown>,
-  read: (given: string) => T | undefined,
-) =>
-  z
-    .string()
-    .optional()
-    .meta(meta)
-    .transform((given, context): T | null => {
-      if (given === undefined || given === '') return null
-      const value = read(given)
-      if (value !== undefined) return value
-      const message = `Invalid \`${name}\` parameter. Expecting ${expecting}.`
-      context.issues.push({ code: 'custom', message, input: given, params: { parameter: name } })
-      return z.NEVER
-    })
 
 const number = (name: string, meta: Record<string, unknown> = { type: 'integer' }) =>
   parameter(name, 'a number', meta, (given) =>

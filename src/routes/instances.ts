@@ -2,11 +2,13 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Env } from '../env'
 import { ApiError, codeAlreadyUsed, conflict, invalid, notFound, taken } from '../errors'
+import { sendVersion } from '../etag'
 import { readFields } from '../fields'
 import { ListQuery, listOf, sendList, sendListWithBadges } from '../lists'
 import { inBadge, inContainer, inInstance, type Scope } from '../scope'
 import { about, body, query } from '../spec'
 import type { BadgeRow } from '../store/badges'
+import { noSuchCode, tooManyCodes } from '../store/codeMisses'
 import { milestonesAbove } from '../store/completions'
 import {
   type Awardable,
@@ -86,7 +88,12 @@ export const instances = new Hono<Env>()
         claimCode: input.claimCode || null,
         repeat: input.repeat ?? false,
       })
-      if ('refused' in result) throw refusal(result, badge.row.slug, origin, input)
+      if ('refused' in result) {
+        if (result.refused === 'no code') {
+          throw await noSuchCode(caller, badge.row.id, input.claimCode ?? '')
+        }
+        throw refusal(result, badge.row.slug, origin, input, c.var.now)
+      }
       c.header('Location', assertionPath(result.row.slug))
       return c.json({ status: 'created', instance: viewInstance(result.row, null, origin) }, 201)
     },
@@ -115,7 +122,8 @@ export const instances = new Hono<Env>()
   .get('/badges/:badge/instances/:email', about('Show an award', One), inInstance, async (c) => {
     const { badge, instance } = await c.var.scope.with()
     const origin = c.env.PUBLIC_ORIGIN
-    return c.json({ instance: viewInstance(instance, viewBadge(badge, origin), origin) })
+    const shown = viewInstance(instance, viewBadge(badge, origin), origin)
+    return sendVersion(c, instance, { instance: shown })
   })
 
   .delete(
@@ -192,6 +200,7 @@ function refusal(
   badge: string,
   origin: string,
   { email = '', claimCode }: { email?: string; claimCode?: string | null } = {},
+  now = 0,
 ) {
   switch (result.refused) {
     case 'held':
@@ -206,6 +215,8 @@ function refusal(
       return codeAlreadyUsed(claimCode ?? '')
     case 'no code':
       return notFound('claimCode', 'code', claimCode ?? '')
+    case 'guesses':
+      return tooManyCodes(now)
     case 'gone':
       return notFound('badge', 'slug', badge)
   }

@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Env } from '../env'
 import { type FieldError, invalid, notFound } from '../errors'
+import { sendVersion } from '../etag'
 import { ListQuery, listOf, sendListWithBadges } from '../lists'
 import { inContainer, inMilestone } from '../scope'
 import { about, body, query } from '../spec'
@@ -84,7 +85,8 @@ export const milestones = new Hono<Env>()
     const { scope } = c.var
     const found = findMilestone(scope.container.systemId, c.req.param('milestone'))
     const { milestone, rows } = await scope.with(badgesOfMilestones(found))
-    return c.json({ milestone: show(milestone, rows[0], c.env.PUBLIC_ORIGIN) })
+    const shown = show(milestone, rows[0], c.env.PUBLIC_ORIGIN)
+    return sendVersion(c, milestone, { milestone: shown })
   })
 
   .put(

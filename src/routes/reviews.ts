@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Env } from '../env'
 import { notFound } from '../errors'
+import { sendVersion } from '../etag'
 import { ListQuery, listOf, sendList } from '../lists'
 import { inApplication, inReview } from '../scope'
 import { about, body, query } from '../spec'
@@ -63,7 +64,7 @@ export const reviews = new Hono<Env>()
 
   .get(`${PATH}/:review`, about('Show a review', One), inReview, async (c) => {
     const { review } = await c.var.scope.with()
-    return c.json({ review: viewReview(review) })
+    return sendVersion(c, review, { review: viewReview(review) })
   })
 
   .put(

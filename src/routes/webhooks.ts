@@ -3,11 +3,14 @@ import * as z from 'zod'
 import { deliver } from '../deliver'
 import type { Bindings, Env } from '../env'
 import { conflict, invalid, notFound, taken, unavailable } from '../errors'
+import { sendVersion } from '../etag'
 import { EVENT_WORDS, wordOf } from '../events'
 import { allowedTargets, refuseTarget } from '../outbound'
+import type { Attempt } from '../retries'
 import { inContainer, inWebhook } from '../scope'
 import { about, body } from '../spec'
-import { ping, recover } from '../store/deliveryLog'
+import type { Db } from '../store/db'
+import { type Ping, ping, recover } from '../store/deliveryLog'
 import {
   createWebhook,
   deleteWebhook,
@@ -89,7 +92,7 @@ export const webhooks = new Hono<Env>()
 
   .get(ITEM, about('Show a webhook', z.object({ webhook: Webhook })), inWebhook, async (c) => {
     const { webhook } = await c.var.scope.with()
-    return c.json({ webhook: viewWebhook(webhook) })
+    return sendVersion(c, webhook, { webhook: viewWebhook(webhook) })
   })
 
   .put(ITEM, about('Change a webhook', Changed), inWebhook, body(WebhookChange), async (c) => {
@@ -122,15 +125,14 @@ export const webhooks = new Hono<Env>()
     async (c) => {
       const { scope, caller, db } = c.var
       const { webhook } = await scope.with()
-      const delivery = await ping(caller, webhook)
-      const result = delivery === undefined ? null : await deliver(db, c.env, delivery, 'test')
-      if (!result || 'belongs' in result) {
+      const made = await ping(caller, webhook)
+      const attempt = made && (await attemptOf(db, c.env, made))
+      if (!attempt) {
         await scope.with()
         throw unavailable('The test is being sent already')
       }
-      const { attempt, outcome } = result
-      const status = outcome.state === 'delivered' ? 'sent' : 'failed'
-      return c.json({ status, attempt: viewAttempt(1, attempt) })
+      const isSent = attempt.status !== null && attempt.status >= 200 && attempt.status < 300
+      return c.json({ status: isSent ? 'sent' : 'failed', attempt: viewAttempt(1, attempt) })
     },
   )
 
@@ -183,6 +185,13 @@ for (const [verb, { summary, change }] of Object.entries(ENDS)) {
     if (!row) throw notFound('webhook', 'id', String(webhook.id))
     return c.json({ status: 'updated', webhook: viewWebhook(row) })
   })
+}
+
+/** The attempt of a test: made now, or, when the request is repeated, the one that was made. Null while somebody else makes it. */
+async function attemptOf(db: Db, env: Bindings, { id, attempt }: Ping): Promise<Attempt | null> {
+  if (attempt !== null) return JSON.parse(attempt)
+  const result = await deliver(db, env, id, 'test')
+  return result && 'attempt' in result ? result.attempt : null
 }
 
 function checkTarget(env: Bindings, url: string): void {

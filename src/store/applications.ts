@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { applications } from '../../drizzle/schema'
 import { commit, committed } from '../commit'
-import { randomHex } from '../crypto'
+import { idFrom } from '../crypto'
 import type { Caller } from '../env'
 import { recordEach } from '../events'
 import type { Container } from '../levels'
@@ -30,7 +30,7 @@ const evidenceOf = (alias: string) => sql`(
     select json_object('url', url, 'mediaType', mediaType, 'reflection', reflection) as o
     from evidence where applicationId = ${sql.raw(alias)}.id order by id))`
 
-const columns = fixed(sql`a.*, ${evidenceOf('a')} as evidence`)
+export const applicationColumns = fixed(sql`a.*, ${evidenceOf('a')} as evidence`)
 
 /** Which applications a list shows: contract §4.6. */
 export type ApplicationFilter = { processed: boolean | null; email: string | null }
@@ -64,7 +64,7 @@ export function listApplications(
     : containerTotal(container, 'applications')
   return {
     rows: ({ after, limit, offset }) => sql<ApplicationRow>`
-      select ${columns} ${from} ${after ? sql`and ${isAfter(after)}` : sql``}
+      select ${applicationColumns} ${from} ${after ? sql`and ${isAfter(after)}` : sql``}
       order by b.id, a.createdAt, a.id limit ${limit} offset ${offset}`,
     keyOf: (row) => [row.badgeId, row.createdAt, row.id],
     keyLength: 3,
@@ -79,7 +79,7 @@ const isAfter = ([badge, created, id]: readonly number[]) => sql`
 /** An application for a badge. */
 export const findApplication = (badgeId: SQL, slug: string): Statement<ApplicationRow> =>
   sql<ApplicationRow>`
-    select ${columns} from applications a where a.slug = ${slug} and a.badgeId = ${badgeId}`
+    select ${applicationColumns} from applications a where a.slug = ${slug} and a.badgeId = ${badgeId}`
 
 const written = (which: SQL, op: string) =>
   sql`select * from applications where ${which} and op = ${op}`
@@ -128,7 +128,7 @@ export async function createApplication(
 ) {
   const { op, now } = caller
   const { id: badgeId, systemId } = badge
-  const slug = randomHex(16)
+  const slug = await idFrom(op, 'slug', 16)
   const which = sql`slug = ${slug}`
   const done = wrote(applications, op, which)
   const values = { ...input, slug, systemId, badgeId, op, createdAt: now, updatedAt: now }
@@ -172,6 +172,7 @@ export async function updateApplication(
   const [rows] = await commit(caller, {
     change: [updateWhere(applications, { ...input, op, updatedAt: now }, which), ...replaced],
     done,
+    of: { table: applications, id: row.id },
     events: [
       recordApplications(caller, 'application.updated', row.systemId, shown, written(which, op)),
     ],
@@ -198,6 +199,7 @@ export async function deleteApplication(
       ...bumpContainers(badge, 'applications', -1, done),
     ],
     done,
+    of: { table: applications, id },
     audit: { systemId, target: `applications/${row.slug}` },
     remove: [
       sql`delete from reviewItems where reviewId in (select id from reviews where applicationId = ${id})

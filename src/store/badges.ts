@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { badges } from '../../drizzle/schema'
 import { commit, committed } from '../commit'
-import { randomHex } from '../crypto'
+import { idFrom } from '../crypto'
 import type { Caller } from '../env'
 import { recordEach } from '../events'
 import { type Container, type Containers, levels, type Place } from '../levels'
@@ -128,10 +128,10 @@ export async function createBadge(
   image: NewImage | null,
 ) {
   const { op, now } = caller
-  const uid = randomHex(16)
+  const uid = await idFrom(op, 'uid', 16)
   const which = sql`uid = ${uid}`
   const done = wrote(badges, op, which)
-  const values = { ...columnsOf(input), slug: input.slug ?? randomHex(16) }
+  const values = { ...columnsOf(input), slug: input.slug ?? (await idFrom(op, 'slug', 16)) }
   const [rows] = await commit(caller, {
     change: [
       insertIf(
@@ -176,6 +176,7 @@ export async function updateBadge(
       ...replaceLists(which, op, input),
     ],
     done,
+    of: { table: badges, id: row.id },
     events: [recordUpdate(caller, row)],
     audit: { systemId: row.systemId, target: `badges/${row.uid}` },
     read: [
@@ -219,6 +220,7 @@ export async function deleteBadge(caller: Caller, row: BadgeRow, slugs: Slugs): 
       bump(systemId, 'milestones', systemId, sql`-(select count(*) from (${leading}))`, done),
     ],
     done,
+    of: { table: badges, id },
     audit: { systemId, target: `badges/${row.uid}` },
     remove: [
       sql`delete from milestoneBadges where (badgeId = ${id} or milestoneId in (${leading})) and ${done}`,

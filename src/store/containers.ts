@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { badges, type systems } from '../../drizzle/schema'
 import { commit, committed } from '../commit'
-import { randomHex } from '../crypto'
+import { idFrom } from '../crypto'
 import type { Caller } from '../env'
 import {
   above,
@@ -122,7 +122,7 @@ export async function createContainer(
   image: NewImage | null,
 ) {
   const { op, now } = caller
-  const uid = randomHex(16)
+  const uid = await idFrom(op, 'uid', 16)
   const which = sql`uid = ${uid}`
   const done = wrote(level.table, op, which)
   const scope = level.parent ? sql`(${sql.identifier(level.parent)}, slug)` : sql`(slug)`
@@ -169,6 +169,7 @@ export async function updateContainer(
       ...attachImage(level.table, which, op, now, image, systemId),
     ],
     done,
+    of: { table: level.table, id: row.id },
     audit: { systemId, target: `${level.plural}/${row.uid}` },
     read: [sql<ContainerRow>`${findByUid(level, row.uid)} and ${done}`],
     forget: [publicPath(containerPath(slugs))],
@@ -217,11 +218,23 @@ export async function deleteContainer(
       bump(level.parent ? systemId : 0, level.plural, parentOf(level, row) ?? 0, -1, done),
     ],
     done,
+    of: { table: level.table, id: row.id },
     audit: { systemId, target: `${level.plural}/${row.uid}` },
+    // Those of a system go with all that it has (`purge.ts`).
+    remove: level.parent ? keysOf(level, row, done) : [],
     read: [committed(op)],
     forget: [publicPath(containerPath(slugs))],
   })
   return rows.length > 0
+}
+
+/** Deletes the keys that are bound to a container or to one below it. */
+function keysOf(level: Level, { id }: ContainerRow, done: SQL): SQL[] {
+  const which = sql`${sql.identifier(level.column)} = ${id} and ${done}`
+  return [
+    sql`delete from keySecrets where keyId in (select id from keys where ${which})`,
+    sql`delete from keys where ${which}`,
+  ]
 }
 
 const parentOf = (level: Level, place: Partial<Place>) => level.parent && place[level.parent]

@@ -28,6 +28,8 @@ export type Db = {
   read<const T extends readonly Statement[]>(...statements: T): Promise<RowsOf<T>>
   /** Runs the statements in one round trip and one transaction, once: all of them or none. */
   batch<const T extends readonly Statement[]>(statements: T): Promise<RowsOf<T>>
+  /** Has a statement travel with the next read, which `take` may still refuse. */
+  along<Row>(statement: Statement<Row>, take: (rows: Row[]) => void): void
   /** Round trips and rows read so far, and whether all of it was asked of the primary. */
   spent: { trips: number; rowsRead: number; atPrimary: boolean }
   /** Where a later request must read from to see what this one saw: `X-D1-Bookmark`. */
@@ -66,22 +68,35 @@ export function openDb(database: D1Database, from: string): Db {
     return results.map((result) => result.results)
   }
 
+  let rider: { statement: Statement; take: (rows: never[]) => void } | null = null
+
+  async function readAll(statements: readonly Statement[]): Promise<unknown[][]> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await call(statements, DEADLINE.read)
+      } catch (error) {
+        if (attempt === READ_TRIES || !isPassing(error)) throw orUnavailable(error)
+        await pause(attempt)
+      }
+    }
+  }
+
   return {
     spent,
     bookmark: () => session.getBookmark(),
+    along(statement, take) {
+      rider = { statement, take }
+    },
     async batch(statements) {
       return (await call(statements, DEADLINE.batch)) as never
     },
     async read(...statements) {
-      if (statements.length === 0) return [] as never
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return (await call(statements, DEADLINE.read)) as never
-        } catch (error) {
-          if (attempt === READ_TRIES || !isPassing(error)) throw orUnavailable(error)
-          await pause(attempt)
-        }
-      }
+      const along = rider
+      rider = null
+      if (!along) return (statements.length === 0 ? [] : await readAll(statements)) as never
+      const rows = await readAll([...statements, along.statement])
+      along.take(rows.at(-1) as never[])
+      return rows.slice(0, -1) as never
     },
   }
 }
@@ -119,6 +134,10 @@ export const isPassing = (error: unknown) => says(error, PASSING)
 /** Whether the batch was rolled back because `column` (`table.column`) would have held a value twice. */
 export const isUniqueViolation = (error: unknown, column: string) =>
   says(error, [`UNIQUE constraint failed: ${column}`])
+
+/** Whether the batch was rolled back because `column` (`table.column`) would have held nothing. */
+export const isNullViolation = (error: unknown, column: string) =>
+  says(error, [`NOT NULL constraint failed: ${column}`])
 
 /** What the caller is told of an error of D1's: 503 when it is about load or a passing fault. */
 export const orUnavailable = (error: unknown) =>

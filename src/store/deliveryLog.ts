@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { deliveries } from '../../drizzle/schema'
 import { commit } from '../commit'
-import { randomHex } from '../crypto'
+import { idFrom } from '../crypto'
 import type { Due } from '../doorbell'
 import type { Caller } from '../env'
 import { type Frozen, recordEvent, wants } from '../events'
@@ -139,7 +139,7 @@ export async function redeliver(
         from deliveries where id = ${id}`,
     ],
   })
-  if (rows[0] && state?.again) return { row: rows[0] }
+  if (rows[0] && (state?.again || caller.isReplay)) return { row: rows[0] }
   return { refused: !state?.kept ? 'message' : !state.active ? 'webhook' : 'under way' }
 }
 
@@ -182,26 +182,43 @@ export async function recover(
     done: sql`exists (select 1 from webhooks w where ${isActive})`,
     audit: { systemId, target: `webhooks/${id}/recover` },
     read: [
-      sql<{ count: number }>`
-        select (select count(*) from deliveries d where d.webhookId = w.id and d.state = 'pending'
-          and d.nextAt = ${now} and d.leaseToken = ${op}) as count
-        from webhooks w where ${isActive}`,
+      caller.isReplay
+        ? recoveredBy(op, id)
+        : sql<{ count: number }>`
+            select (select count(*) from deliveries d where d.webhookId = w.id and d.state = 'pending'
+              and d.nextAt = ${now} and d.leaseToken = ${op}) as count
+            from webhooks w where ${isActive}`,
     ],
   })
   return recovered?.count ?? null
 }
 
-/** Makes a `ping` for one webhook, which nobody rings for; gives its delivery's id. */
+/** How many deliveries an earlier request had sent again, or for the first time: those of its moment, however they fare now. */
+const recoveredBy = (op: string, webhookId: number): Statement<{ count: number }> => sql<{
+  count: number
+}>`
+  select (select count(*) from deliveries d cross join events e on e.id = d.eventId
+    where d.webhookId = ${webhookId}
+      and (d.restartedAt = a.at or (d.createdAt = a.at and e.createdAt < a.at))) as count
+  from audit a where a.op = ${op}`
+
+/** A test: its delivery, and its attempt as JSON once that has been made. */
+export type Ping = { id: number; attempt: string | null }
+
+/**
+ * Makes a `ping` for one webhook, which nobody rings for. A repeated request is given the one that was made.
+ */
 export async function ping(
   caller: Caller,
   { id, systemId }: WebhookRow,
-): Promise<number | undefined> {
+): Promise<Ping | undefined> {
   const { op, now } = caller
-  const subject = `ping-${randomHex(8)}`
+  const subject = `ping-${await idFrom(op, 'ping', 8)}`
   const isThere = sql`exists (select 1 from webhooks where id = ${id} and deletedAt is null)`
   const body = JSON.stringify({ action: 'ping', webhook: id })
   const data = JSON.stringify({ webhook: id })
-  const made = sql`select id from deliveries where webhookId = ${id} and subject = ${subject} and state = 'pending'`
+  const made = sql`from events e cross join deliveries d on d.eventId = e.id and d.webhookId = ${id}
+    where e.id between ${`evt_${op}_`} and ${`evt_${op}_~`}`
   const [rows] = await commit(caller, {
     change: [
       recordEvent(op, now, { systemId, type: 'ping', subject, body, data }, isThere),
@@ -211,11 +228,15 @@ export async function ping(
         from events e cross join webhooks w on w.id = ${id}
         where e.id between ${`evt_${op}_`} and ${`evt_${op}_~`}`,
     ],
-    done: sql`exists (${made})`,
+    done: sql`exists (select 1 ${made})`,
     audit: { systemId, target: `webhooks/${id}/test` },
-    read: [made as Statement<{ id: number }>],
+    read: [
+      sql<Ping>`select d.id, (
+        select json_object('at', at, 'ms', ms, 'status', status, 'error', error, 'answer', answer)
+        from attempts where deliveryId = d.id order by n limit 1) as attempt ${made}`,
+    ],
   })
-  return rows[0]?.id
+  return rows[0]
 }
 
 /** How many events a page of the feed holds. */

@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { badgeInstances } from '../../drizzle/schema'
-import { commit, committed } from '../commit'
-import { randomHex } from '../crypto'
+import { commit, committed, isCommitted } from '../commit'
+import { idFrom } from '../crypto'
 import type { Caller } from '../env'
 import { recordEvent } from '../events'
 import type { Container } from '../levels'
@@ -9,7 +9,8 @@ import { assertionPath } from '../urls'
 import type { Badge } from '../views/badges'
 import { type Awards, awardStatements, type Earners, held, manyEarners, oneEarner } from './awards'
 import { type BadgeRow, badgeColumns, within } from './badges'
-import { claimStatements, isUsable } from './codes'
+import { mayGuess } from './codeMisses'
+import { claimStatements, isClaimable, isUsable } from './codes'
 import { type MilestoneAbove, milestoneStatements } from './completions'
 import { type List, type Statement, updateWhere, wrote } from './db'
 import { freeze } from './versions'
@@ -37,6 +38,7 @@ export type Refusal =
   | { refused: 'full'; limit: number }
   | { refused: 'code' }
   | { refused: 'no code' }
+  | { refused: 'guesses' }
   | { refused: 'gone' }
 
 /** A badge as an award needs it: its row, how the contract shows it, and the milestones that it may complete. */
@@ -55,7 +57,7 @@ export async function award(
   const { op } = caller
   const { row, shown } = badge
   const code = codeOf(row, input.claimCode)
-  const slug = input.slug ?? randomHex(20)
+  const slug = input.slug ?? (await idFrom(op, 'slug', 20))
   const earners = oneEarner(input.email, slug)
   const awards = await awardsOf(caller, badge, earners, input)
   const granted = awardStatements({
@@ -63,7 +65,9 @@ export async function award(
     slug,
     repeat: input.repeat,
     claimCode: input.claimCode,
-    condition: code ? sql`exists (select 1 from claimCodes where ${code} and ${isUsable})` : sql`1`,
+    condition: code
+      ? sql`exists (select 1 from claimCodes where ${code} and ${isClaimable(row, caller.now)})`
+      : sql`1`,
   })
   const claim = code && claimStatements(caller, row, shown, code, input.email, granted.done)
   const above = await milestoneStatements(caller, badge.above, JSON.stringify([input.email]))
@@ -72,7 +76,10 @@ export async function award(
     done: granted.done,
     events: [...granted.events, ...(claim?.events ?? []), ...above.events],
     audit: { systemId: row.systemId, target: `badges/${shown.slug}/instances` },
-    read: [earners.made(op, row) as Statement<InstanceRow>, stateOf(row, input, slug, code)],
+    read: [
+      sql<InstanceRow>`select * from badgeInstances where slug = ${slug} and ${isCommitted(op)}`,
+      stateOf(row, input, slug, code, caller.now),
+    ],
   })
   return rows[0] ? { row: rows[0] } : refusal(state[0], input.claimCode !== null)
 }
@@ -96,7 +103,9 @@ export async function awardMany(
     events: [...granted.events, ...above.events],
     audit: { systemId: row.systemId, target: `badges/${shown.slug}/instances` },
     read: [
-      earners.made(caller.op, row) as Statement<InstanceRow>,
+      caller.isReplay
+        ? madeBy(caller.op, row)
+        : (earners.made(caller.op, row) as Statement<InstanceRow>),
       sql<{ live: 0 | 1; limit: number | null; missing: number }>`
         select deletedAt is null as live, "limit", (select count(*) from json_each(${list}) j
           where not exists (${held(row, sql`j.value`)})) as missing
@@ -104,11 +113,17 @@ export async function awardMany(
     ],
   })
   const [after] = state
+  if (caller.isReplay) return { rows }
   if (!after?.live) return { refused: 'gone' }
   return rows.length === 0 && after.missing > 0
     ? { refused: 'full', limit: after.limit ?? 0 }
     : { rows }
 }
+
+/** The awards of a badge that an earlier request has made, whatever has become of them since: its events tell which they were. */
+const madeBy = (op: string, { id }: BadgeRow): Statement<InstanceRow> => sql<InstanceRow>`
+  select i.* from events e cross join badgeInstances i on i.slug = e.subject and i.badgeId = ${id}
+  where e.id between ${`evt_${op}_`} and ${`evt_${op}_~`} and e.type = 'badge.awarded' order by i.id`
 
 async function awardsOf(
   { op, now, env }: Caller,
@@ -143,6 +158,8 @@ type State = {
   limit: number | null
   /** Whether the claim code can be used; null when there is no such code. */
   usable: 0 | 1 | null
+  /** Whether codes of the badge may be tried at all. */
+  guessable: 0 | 1
 }
 
 /** What decides about an award, as the batch left it. */
@@ -151,17 +168,20 @@ const stateOf = (
   input: SingleAward,
   slug: string,
   code: SQL | null,
+  now: number,
 ): Statement<State> => sql<State>`
   select (${held(badge, sql`${input.email}`)}) as held,
     exists (select 1 from badgeInstances where slug = ${slug}) as taken,
     deletedAt is null as live, "limit",
-    ${code ? sql`(select ${isUsable} from claimCodes where ${code})` : sql`null`} as usable
+    ${code ? sql`(select ${isUsable} from claimCodes where ${code})` : sql`null`} as usable,
+    ${code ? mayGuess(badge.id, now) : sql`1`} as guessable
   from badges where id = ${badge.id}`
 
 /** Contract §5.2: a bad code is told before the award that stands already. */
 function refusal(state: State | undefined, hasCode: boolean): Refusal {
   if (!state?.live) return { refused: 'gone' }
   if (hasCode && state.usable === null) return { refused: 'no code' }
+  if (!state.guessable) return { refused: 'guesses' }
   if (hasCode && !state.usable) return { refused: 'code' }
   if (state.held !== null) return { refused: 'held', slug: state.held }
   if (state.taken) return { refused: 'slug' }
@@ -260,6 +280,7 @@ export async function revoke(
       sql`update badges set awarded = awarded - 1 where id = ${row.badgeId} and ${done}`,
     ],
     done,
+    of: { table: badgeInstances, id: row.id },
     events: [recordEvent(op, now, event, done)],
     audit: { systemId: row.systemId, target: `badgeInstances/${slug}` },
     read: [committed(op)],

@@ -1,6 +1,6 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm'
 import { badges, milestones } from '../../drizzle/schema'
-import { commit, committed } from '../commit'
+import { commit, committed, idMade } from '../commit'
 import type { Caller } from '../env'
 import { levels } from '../levels'
 import { type BadgeRow, badgeColumns, containerTexts } from './badges'
@@ -97,8 +97,8 @@ const readBack = (row: Statement<MilestoneRow>) => [row, badgesOfMilestones(row)
 /** Makes a milestone of a system. Gives no row when the system is gone by then. */
 export async function createMilestone(caller: Caller, systemId: number, input: MilestoneInput) {
   const { op, now } = caller
-  // The system's newest: `op` has no index, and a system may have many.
-  const which = sql`id = (select max(id) from milestones where systemId = ${systemId}) and op = ${op}`
+  // From the system's newest on, which it is: `op` has no index, and a system may have many.
+  const which = sql`id = (select id from milestones where systemId = ${systemId} and op = ${op} order by id desc limit 1)`
   const done = wrote(milestones, op, which)
   const { supportBadges = [], action, ...columns } = input
   const [rows, badges] = await commit(caller, {
@@ -112,8 +112,8 @@ export async function createMilestone(caller: Caller, systemId: number, input: M
       bump(systemId, 'milestones', systemId, 1, done),
     ],
     done,
-    audit: { systemId, target: 'milestones' },
-    read: readBack(sql<MilestoneRow>`${selectMilestones} where m.${which}`),
+    audit: { systemId, target: sql`'milestones/' || (select id from milestones where ${which})` },
+    read: readBack(sql<MilestoneRow>`${selectMilestones} where m.id = ${idMade(op, 'milestones')}`),
   })
   return { row: rows[0], badges }
 }
@@ -148,6 +148,7 @@ export async function updateMilestone(
       ...supportStatements(sql`(select id from milestones where ${which} and op = ${op})`, support),
     ],
     done: wrote(milestones, op, which),
+    of: { table: milestones, id: row.id },
     audit: { systemId: row.systemId, target: `milestones/${row.id}` },
     read: readBack(findMilestone(row.systemId, String(row.id))),
   })
@@ -180,6 +181,7 @@ export async function deleteMilestone(caller: Caller, row: MilestoneRow): Promis
       bump(systemId, 'milestones', systemId, -1, done),
     ],
     done,
+    of: { table: milestones, id },
     audit: { systemId, target: `milestones/${id}` },
     remove: [
       sql`delete from milestoneBadges where milestoneId = ${id} and ${done}`,

@@ -100,9 +100,15 @@ const steps = (): SQL[] => [
       and not exists (select 1 from reviews r where r.applicationId = applications.id)
       and not exists (select 1 from evidence e where e.applicationId = applications.id)`,
   ),
-  ...['claimCodes', 'criteria', 'alignments', 'categories', 'tags', 'milestoneBadges'].map(
-    (table) => remove(table, inDeadBadges),
-  ),
+  ...[
+    'claimCodes',
+    'criteria',
+    'alignments',
+    'categories',
+    'tags',
+    'milestoneBadges',
+    'codeMisses',
+  ].map((table) => remove(table, inDeadBadges)),
   remove(
     'milestones',
     sql`(primaryBadgeId in ${deadBadges} or ${inDeadSystems})

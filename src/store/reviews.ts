@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { reviews } from '../../drizzle/schema'
 import { commit, committed } from '../commit'
-import { randomHex } from '../crypto'
+import { idFrom } from '../crypto'
 import type { Caller } from '../env'
 import { recordReview } from '../events'
 import type { ApplicationRow } from './applications'
@@ -26,7 +26,7 @@ const items = sql`(
     select json_object('criterionId', criterionId, 'satisfied', satisfied, 'comment', comment) as o
     from reviewItems where reviewId = r.id order by id))`
 
-const selectReviews = sql`select r.*, ${items} as reviewItems from reviews r`
+export const selectReviews = sql`select r.*, ${items} as reviewItems from reviews r`
 
 /** The reviews of an application, in id order. */
 export const listReviews = (applicationId: SQL, systemId: SQL): List<ReviewRow> => ({
@@ -57,7 +57,7 @@ export async function createReview(
   told: Told,
 ) {
   const { op, now } = caller
-  const slug = randomHex(16)
+  const slug = await idFrom(op, 'slug', 16)
   const values = {
     ...input,
     slug,
@@ -87,7 +87,8 @@ export async function updateReview(
   const { op, now } = caller
   const which = sql`id = ${row.id}`
   const update = updateWhere(reviews, { ...input, op, updatedAt: now }, which)
-  return save(caller, application, which, row.slug, [update], reviewItems ?? null, told)
+  const of = { table: reviews, id: row.id }
+  return save(caller, application, which, row.slug, [update], reviewItems ?? null, told, of)
 }
 
 async function save(
@@ -98,6 +99,7 @@ async function save(
   change: SQL[],
   given: Item[] | null,
   told: Told,
+  of?: { table: typeof reviews; id: number },
 ): Promise<ReviewRow | undefined> {
   const { op, now } = caller
   const { systemId, badgeId } = application
@@ -124,6 +126,7 @@ async function save(
   const [rows] = await commit(caller, {
     change: [...change, ...replaced],
     done,
+    of,
     events: [recordReview(op, now, event)],
     audit: { systemId, target: `reviews/${slug}` },
     read: [findReview(application.id, slug)],
@@ -147,6 +150,7 @@ export async function deleteReview(
       bump(systemId, 'reviews', application.id, -1, done),
     ],
     done,
+    of: { table: reviews, id: row.id },
     audit: { systemId, target: `reviews/${row.slug}` },
     remove: [
       sql`delete from reviewItems where reviewId = ${row.id} and ${done}`,

@@ -1,10 +1,10 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { webhookSecrets, webhooks } from '../../drizzle/schema'
-import { commit, committed } from '../commit'
-import { base64, randomHex } from '../crypto'
+import { commit, committed, idMade, isCommitted } from '../commit'
+import { base64, idFrom } from '../crypto'
 import type { Caller } from '../env'
 import type { Format } from '../events'
-import { seal } from '../seal'
+import { derive, seal } from '../seal'
 import { insertIf, type Statement, updateWhere, wrote } from './db'
 import { secretCell } from './deliveries'
 
@@ -33,7 +33,8 @@ export const findWebhook = (systemId: SQL, id: string) =>
   find(systemId, sql`id = ${/^\d{1,15}$/.test(id) ? Number(id) : -1}`)
 
 const target = ({ id }: WebhookRow) => `webhooks/${id}`
-const newSecret = () => `whsec_${base64(crypto.getRandomValues(new Uint8Array(32)))}`
+const newSecret = async ({ env, op }: Caller) =>
+  `whsec_${base64(await derive(env.ENCRYPTION_KEYS, `webhook secret ${op}`))}`
 
 const columnsOf = ({ url, events, format }: WebhookChange) => ({
   url,
@@ -43,13 +44,13 @@ const columnsOf = ({ url, events, format }: WebhookChange) => ({
 
 /** A statement that keeps a secret of a webhook (its id in SQL), if `done`. */
 async function keepSecret(
-  { now, env }: Caller,
+  { now, env, op }: Caller,
   webhookId: SQL,
   secret: string,
   primary: 0 | 1,
   done: SQL,
 ): Promise<SQL> {
-  const id = randomHex(12)
+  const id = await idFrom(op, 'secret', 12)
   const sealed = await seal(env.ENCRYPTION_KEYS, secret, secretCell(id))
   return insertIf(webhookSecrets, { id, webhookId, sealed, primary, createdAt: now }, done)
 }
@@ -61,7 +62,7 @@ export async function createWebhook(
   { secret: given, ...input }: WebhookInput & { secret?: string | null },
 ) {
   const { op, now } = caller
-  const secret = given ?? newSecret()
+  const secret = given ?? (await newSecret(caller))
   const which = sql`systemId = ${systemId} and url = ${input.url} and deletedAt is null`
   const done = wrote(webhooks, op, which)
   const [rows] = await commit(caller, {
@@ -75,8 +76,8 @@ export async function createWebhook(
       await keepSecret(caller, sql`(select id from webhooks where ${which})`, secret, 1, done),
     ],
     done,
-    audit: { systemId, target: 'webhooks' },
-    read: [sql<WebhookRow>`select * from webhooks where ${which} and op = ${op}`],
+    audit: { systemId, target: sql`'webhooks/' || (select id from webhooks where ${which})` },
+    read: [find(systemId, sql`id = ${idMade(op, 'webhooks')}`)],
   })
   return rows[0] && { row: rows[0], secret }
 }
@@ -117,6 +118,7 @@ export async function updateWebhook(
       ),
     ],
     done,
+    of: { table: webhooks, id: row.id },
     audit: { systemId: row.systemId, target: target(row) },
     read: [find(row.systemId, which)],
   })
@@ -140,6 +142,7 @@ export async function deleteWebhook(caller: Caller, row: WebhookRow): Promise<bo
         where webhookId = ${row.id} and state = 'pending' and ${done}`,
     ],
     done,
+    of: { table: webhooks, id: row.id },
     audit: { systemId: row.systemId, target: target(row) },
     read: [committed(op)],
   })
@@ -160,7 +163,7 @@ export async function rotateSecret(
   grace: number,
 ) {
   const { now } = caller
-  const secret = given ?? newSecret()
+  const secret = given ?? (await newSecret(caller))
   const live = sql`(select count(*) from webhookSecrets
     where webhookId = ${row.id} and (retiresAt is null or retiresAt > ${now}))`
   const written = await changeSecrets(caller, row, sql`${live} < ${MAX_SECRETS}`, async (done) => [
@@ -211,8 +214,9 @@ async function changeSecrets(
       ...(await change(done)),
     ],
     done,
+    of: { table: webhooks, id: row.id },
     audit: { systemId: row.systemId, target: `${target(row)}/secret` },
-    read: [sql<WebhookRow>`select * from webhooks where ${which} and op = ${op}`],
+    read: [sql<WebhookRow>`select * from webhooks where ${which} and ${isCommitted(op)}`],
   })
   return rows[0]
 }
