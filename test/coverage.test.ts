@@ -121,6 +121,17 @@ const ADDITIONS = [
   'GET /docs',
   'GET /systems/:system/webhooks',
   'POST /systems/:system/webhooks',
+  ...levels.flatMap(({ path }) => [
+    `GET ${path}/keys`,
+    `POST ${path}/keys`,
+    `GET ${path}/keys/:key`,
+    `PUT ${path}/keys/:key`,
+    `DELETE ${path}/keys/:key`,
+    `POST ${path}/keys/:key/secret/rotate`,
+  ]),
+  'GET /systems/:system/audit',
+  'POST /systems/:system/privacy/export',
+  'POST /systems/:system/privacy/erase',
   'GET /systems/:system/webhooks/:webhook',
   'PUT /systems/:system/webhooks/:webhook',
   'DELETE /systems/:system/webhooks/:webhook',
@@ -133,8 +144,6 @@ const ADDITIONS = [
   'GET /systems/:system/deliveries/:delivery',
   'POST /systems/:system/deliveries/:delivery/redeliver',
   'GET /systems/:system/events',
-  'GET /systems/:system/keys',
-  'POST /systems/:system/keys',
 ]
 
 type LevelName = (typeof levels)[number]['name']

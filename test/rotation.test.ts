@@ -186,7 +186,8 @@ describe('a rotation', () => {
     [
       { secret: 's'.repeat(256), grace: -1 },
       [
-        ['secret', 's'.repeat(256)],
+        // A refused secret may be a true one with a typing error: it is not sent back.
+        ['secret', ''],
         ['grace', -1],
       ],
     ],

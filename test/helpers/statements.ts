@@ -84,6 +84,8 @@ const MEANT = [
   /^ *select b\.id, b\.slug, .* from badges b .*order by b\.id limit \? offset \?/,
   // The total of `/public/badges`, which only `page` and `count` ask for.
   /^ *select count\(\*\) as total from badges b (left )?join .* where b\.deletedAt is null/,
+  // What older keys have sealed, until a newer one has sealed it all.
+  /^ *select \? as "table", id, sealed from "(keySecrets|webhookSecrets)" where .* limit \?$/,
 ]
 
 /** The lines of a plan that look through a whole table that grows, or index it for this once. */

@@ -62,10 +62,9 @@ describe('the bundle that is deployed', () => {
 
   it('carries no way around a signature or the rules for outbound calls', () => {
     expect(holds(deployed)).toEqual([])
-    // Both names stand in the guard that refuses to serve with them, and nowhere else.
-    expect([count('.AUTH_DISABLED'), count('.ALLOW_LOCAL_WEBHOOKS'), count('LOCAL_DEV')]).toEqual([
-      1, 1, 0,
-    ])
+    // These names stand in the guard that refuses to serve with them, and nowhere else.
+    const switches = ['AUTH_DISABLED', 'ALLOW_LOCAL_WEBHOOKS', 'WEBHOOK_SPEED', 'RATE_LIMITS']
+    expect([...switches, 'LOCAL_DEV'].map(count)).toEqual([1, 1, 1, 1, 0])
   })
 
   it('is told from a local one, which does carry them', () => {
@@ -90,7 +89,7 @@ describe('a deployed Worker on this machine', () => {
     expect(await ask({})).toBe(403)
   })
 
-  it.each([{ AUTH_DISABLED: '1' }, { ALLOW_LOCAL_WEBHOOKS: '1' }])(
+  it.each([{ AUTH_DISABLED: '1' }, { ALLOW_LOCAL_WEBHOOKS: '1' }, { RATE_LIMITS: 'off' }])(
     'serves nothing with %o',
     async (more) => {
       expect(await ask(more)).toBe(500)

@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { idFrom } from '../../src/crypto'
 import { type Answer, api, ORIGIN, send } from '../helpers/api'
 import { badge, levels, outbox, rows, seedBadge, uidOf, unique } from '../helpers/seed'
 
@@ -444,41 +445,44 @@ describe('a random code', () => {
     expect(await news()).toEqual([])
   })
 
-  /** Lets draws of five bytes, which only codes have, give `draws` in turn, and then truly random ones. */
-  function stack(draws: number[]) {
+  /** Gives the next request an `op` that the test knows, and the codes that it would draw one after the other. */
+  async function foreseen(byte: number, n: number) {
     const honest = crypto.getRandomValues.bind(crypto)
-    const drawn: number[] = []
-    vi.spyOn(crypto, 'getRandomValues').mockImplementation(((array: Uint8Array<ArrayBuffer>) => {
-      if (array.length !== 5) return honest(array)
-      const next = draws.shift()
-      drawn.push(next ?? -1)
-      return next === undefined ? honest(array) : array.fill(next)
-    }) as typeof crypto.getRandomValues)
-    return drawn
+    const op = byte.toString(16).padStart(2, '0').repeat(16)
+    return {
+      codes: await Promise.all(Array.from({ length: n }, (_, i) => idFrom(op, `code ${i}`, 5))),
+      begin: () =>
+        vi
+          .spyOn(crypto, 'getRandomValues')
+          .mockImplementation(((array: Uint8Array<ArrayBuffer>) =>
+            array.length === 16
+              ? array.fill(byte)
+              : honest(array)) as typeof crypto.getRandomValues),
+    }
   }
 
   it('is drawn again when the badge has it already', async () => {
     const seed = await seedBadge(atSystem)
-    await create(seed, 'AAAAAAAAAA')
-    await create(seed, 'bbbbbbbbbb')
-    const drawn = stack([0xaa, 0xbb, 0xcc])
+    const { codes: drawn, begin } = await foreseen(0xaa, 3)
+    const [first = '', second = '', third = ''] = drawn
+    await create(seed, first.toUpperCase())
+    await create(seed, second)
+    begin()
     const made = await api.post(`${codes(seed)}/random`, { email: EMAIL })
     expect(made.status).toBe(201)
-    expect(made.body.claimCode).toMatchObject({ code: 'cccccccccc', email: EMAIL })
-    expect(drawn).toEqual([0xaa, 0xbb, 0xcc])
+    expect(made.body.claimCode).toMatchObject({ code: third, email: EMAIL })
     expect(await total(seed)).toBe(3)
-    expect(await stored(seed, 'aaaaaaaaaa')).toMatchObject({ email: null })
+    expect(await stored(seed, first)).toMatchObject({ email: null })
     expect(await news()).toEqual([])
   })
 
   it('is given up when none is free, which changes nothing', async () => {
     const seed = await seedBadge(atSystem)
-    await create(seed, 'aaaaaaaaaa')
-    const drawn = stack(Array(50).fill(0xaa))
+    const { codes: drawn, begin } = await foreseen(0xbb, 5)
+    for (const one of drawn) await create(seed, one)
+    begin()
     const body = await refused(409, () => api.post(`${codes(seed)}/random`))
     expect(body.code).toBe('ResourceConflict')
-    expect(drawn.length).toBeGreaterThan(1)
-    expect(drawn.length).toBeLessThan(20)
   })
 })
 

@@ -174,7 +174,7 @@ describe('registering a webhook', () => {
   it('complains of all that is wrong at once', async () => {
     await refused({ secret: 's'.repeat(256), events: ['award', 'party'], format: 'xml' }, [
       { message: 'Required field', field: 'url', value: '' },
-      { message: 'String is not in range', field: 'secret', value: 's'.repeat(256) },
+      { message: 'String is not in range', field: 'secret', value: '' },
       { message: 'Unexpected value or invalid argument', field: 'events[1]', value: 'party' },
       { message: 'Unexpected value or invalid argument', field: 'format', value: 'xml' },
     ])
