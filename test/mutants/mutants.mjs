@@ -61,7 +61,8 @@ const CHANGES = [
  * Lines that hold no code to change; and one that is never reached where tests run: `LOCAL_DEV` is a constant of the build, which
  * the tests of the bundle look at.
  */
-const SKIPPED = /^\s*($|\/\/|\/?\*|import |export type |type |(?:async )?function |}|\||\w+\??: [\w| ]+$)|LOCAL_DEV/
+const SKIPPED =
+  /^\s*($|\/\/|\/?\*|import |export type |type |(?:async )?function |}|\||\w+\??: [\w| ]+$)|LOCAL_DEV/
 
 const { values: asked } = parseArgs({
   options: {
