@@ -44,7 +44,7 @@ function listen(answer) {
 }
 
 /** The whole API on a free port with an empty state; `stop` ends it and leaves nothing behind. */
-export async function startServer() {
+async function startServer() {
   const probe = await listen()
   await probe.close()
   const directory = mkdtempSync(join(tmpdir(), 'badgekit-docs-'))

@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { resolve } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startServer } from './server'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { serverAt } from './server'
 
 /** `npm run audit`, against the real server from `npm start`. */
-let server: Awaited<ReturnType<typeof startServer>>
+let server: Awaited<ReturnType<typeof serverAt>>
 let proxy: Awaited<ReturnType<typeof startProxy>>
 let client: { BADGEKIT_KEY: string; BADGEKIT_SECRET: string }
 
@@ -27,7 +27,7 @@ async function startProxy(target: string) {
 type Row = { id: number; target: string; key: string; seal: { hash: string } | null }
 
 beforeAll(async () => {
-  server = await startServer()
+  server = await serverAt(inject('server'))
   proxy = await startProxy(server.url)
   const container = (slug: string) => ({ slug, name: slug, url: `https://${slug}.example.org` })
   await server.call('POST', '/systems', container('river'))
@@ -39,10 +39,7 @@ beforeAll(async () => {
   const sweep = () => fetch(`${server.url}/cdn-cgi/handler/scheduled`)
   await (await sweep()).text()
 })
-afterAll(async () => {
-  proxy?.stop()
-  await server?.stop()
-})
+afterAll(() => void proxy?.stop())
 
 /** Runs the command; gives its exit code and what it printed. */
 function audit(...args: string[]) {

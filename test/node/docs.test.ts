@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startServer } from '../../scripts/api-docs.mjs'
+import { beforeAll, describe, expect, inject, it } from 'vitest'
+import { serverAt } from './server'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const read = (path: string) => readFileSync(resolve(ROOT, path), 'utf8')
@@ -96,11 +96,10 @@ it('docs/api.md shows what is really sent and answered', async () => {
 }, 120_000)
 
 describe('the examples', () => {
-  let server: Awaited<ReturnType<typeof startServer>>
+  let server: Awaited<ReturnType<typeof serverAt>>
   beforeAll(async () => {
-    server = await startServer()
+    server = await serverAt(inject('server'))
   }, 90_000)
-  afterAll(() => server?.stop())
 
   const start = (name: string, args: string[] = [], more: Record<string, string> = {}) =>
     spawn(process.execPath, [resolve(ROOT, 'examples', name), ...args], {

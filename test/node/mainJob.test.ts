@@ -1,18 +1,16 @@
 import { createHash, createHmac } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { type Browser, chromium } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startReceiver, startServer, until } from './server'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { serverAt, startReceiver, until } from './server'
 
 /**
  * The main job, end to end, as a stranger would do it: the real server from `npm start`, a real receiver, a real browser.
  */
-let server: Awaited<ReturnType<typeof startServer>>
-let greeting: string
+let server: Awaited<ReturnType<typeof serverAt>>
 let made: Awaited<ReturnType<typeof server.call>>[]
 beforeAll(async () => {
-  server = await startServer()
-  greeting = server.output()
+  server = await serverAt(inject('server'))
   made = [
     await server.call('POST', '/systems', container('riverton', 'Riverton')),
     await server.call('POST', '/systems/riverton/issuers', container('museum', 'Science Museum')),
@@ -24,7 +22,6 @@ beforeAll(async () => {
     await server.call('POST', `${PROGRAM}/badges`, BADGE),
   ]
 })
-afterAll(() => server?.stop())
 
 const PNG =
   'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
@@ -53,7 +50,7 @@ const PROGRAM = '/systems/riverton/issuers/museum/programs/robot-lab'
 
 describe('a fresh server', () => {
   it('says where it listens, how to sign and where the docs are, and warns of nothing', () => {
-    const output = greeting
+    const output = server.greeting
     expect(output).toContain(server.url)
     expect(output).toContain('npm run api -- GET /systems')
     expect(output).toContain('/docs')

@@ -1,42 +1,67 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo, createServer as createSocket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { TestProject } from 'vitest/node'
 import { parseVars, signedFetch } from '../../scripts/sign.mjs'
 import type { Received } from '../helpers/received'
 
-/** `npm start` for a test: a port, state and secrets of its own, and nothing left behind. */
-export async function startServer() {
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** The one real server, and the folder with all that is its. */
+    server: { url: string; folder: string }
+  }
+}
+
+const logOf = (folder: string) => join(folder, 'log')
+const varsOf = (folder: string) => join(folder, 'vars')
+
+/**
+ * `npm start`, once for all the files that ask the real server, because a start takes ten seconds of a processor: with a port, state
+ * and secrets of its own, and nothing left behind. Nobody waits for it here, so that other tests run meanwhile. Each file has
+ * systems of its own on it.
+ */
+export default async function setup(project: TestProject) {
   const folder = mkdtempSync(join(tmpdir(), 'badgekit-'))
-  const vars = join(folder, 'vars')
   const port = await freePort()
   const { MASTER_SECRET, PUBLIC_ORIGIN, ENCRYPTION_KEYS, ...env } = process.env
+  const log = openSync(logOf(folder), 'a')
   const child = spawn(process.execPath, [resolve('scripts/start.mjs')], {
-    env: { ...env, PORT: String(port), STATE_DIR: join(folder, 'state'), DEV_VARS: vars },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      ...env,
+      PORT: String(port),
+      STATE_DIR: join(folder, 'state'),
+      DEV_VARS: varsOf(folder),
+    },
+    stdio: ['ignore', log, log],
   })
-  const printed: string[] = []
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (data) => printed.push(String(data)))
+  project.provide('server', { url: `http://127.0.0.1:${port}`, folder })
+  return async () => {
+    child.kill('SIGTERM')
+    await until(() => child.exitCode !== null || child.signalCode !== null, 20_000)
+    closeSync(log)
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
-  const output = () => printed.join('')
-  await until(() => output().includes('listens on') || child.exitCode !== null, 60_000, output)
-  const url = `http://127.0.0.1:${port}`
-  const secret = parseVars(readFileSync(vars, 'utf8')).MASTER_SECRET ?? ''
+}
+
+/** The server that was started, once it listens. */
+export async function serverAt({ url, folder }: { url: string; folder: string }) {
+  const output = () => readFileSync(logOf(folder), 'utf8')
+  const greeting = () => /^[\s\S]*? listens on [\s\S]*? Stop .*\n/.exec(output())?.[0]
+  await until(() => greeting() !== undefined, 60_000, output)
+  const secret = parseVars(readFileSync(varsOf(folder), 'utf8')).MASTER_SECRET ?? ''
   return {
     url,
+    secret,
     output,
+    /** What it said until it listened. */
+    greeting: greeting() ?? '',
     async call(method: string, path: string, body?: unknown) {
       const response = await signedFetch({ url, key: 'master', secret }, method, path, body)
       return { status: response.status, headers: response.headers, body: await response.json() }
-    },
-    async stop() {
-      child.kill('SIGTERM')
-      await until(() => child.exitCode !== null || child.signalCode !== null, 20_000, output)
-      rmSync(folder, { recursive: true, force: true })
     },
   }
 }
