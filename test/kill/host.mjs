@@ -36,12 +36,14 @@ const miniflare = new Miniflare(
 await miniflare.ready
 await migrate()
 process.stdout.write('ready\n')
-setInterval(() => {
-  fetch(`http://127.0.0.1:${port}/cdn-cgi/handler/scheduled`).then(
-    (answer) => answer.arrayBuffer(),
-    () => undefined,
-  )
-}, 250)
+setInterval(sweep, 250)
+
+/** The cron. A path that nobody serves would go unnoticed, because writes bring a sweep about as well. */
+async function sweep() {
+  const answer = await fetch(`http://127.0.0.1:${port}/cdn-cgi/local/scheduled`)
+  await answer.arrayBuffer()
+  if (!answer.ok) throw new Error(`The scheduled handler answers ${answer.status}`)
+}
 
 /** Each migration once, as `wrangler d1 migrations` keeps account of it. */
 async function migrate() {
