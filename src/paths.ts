@@ -1,12 +1,15 @@
 const UNRESERVED = /^[\w.~-]$/
+/** A segment of the path that is `.` or `..`, escaped or not, between slashes of either kind; the parser drops line ends. */
+const CLIMBS = /^[^?#]*[\\/](?:\.|%2e){1,2}(?:[\\/?#]|$)/i
 
 /**
  * The one form in which a path and its query are compared: as the platform's URL parser writes them, without doubled or
  * trailing slashes, escapes in upper case, and unreserved characters unescaped. Reserved ones (`%2F`, `%40`) stay escaped.
- * Both the request and a token's claim go through it (contract §2.5); null when it is no path.
+ * Both the request and a token's claim go through it (contract §2.5); null when it is no path, or climbs: the parser takes `.` and
+ * `..` away, so that whoever signed `DELETE …/badges/..` for a badge of that slug would have deleted what the badge is in.
  */
 export function canonicalTarget(target: string): string | null {
-  if (!target.startsWith('/')) return null
+  if (!target.startsWith('/') || CLIMBS.test(target.replace(/[\t\n\r]/g, ''))) return null
   const url = URL.parse(`http://host${target}`)
   return url && withoutExtraSlashes(unescaped(url.pathname)) + unescaped(url.search)
 }
