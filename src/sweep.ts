@@ -4,7 +4,7 @@ import { ring } from './doorbell'
 import type { Bindings } from './env'
 import { nameOf } from './errors'
 import { paceOf } from './retries'
-import { sealAudit, unsealed } from './store/auditChain'
+import { sealBacklog, unsealed } from './store/auditChain'
 import { type Db, openDb } from './store/db'
 import { dueDeliveries, type Overdue } from './store/deliveries'
 import { beat, beatIfLate, lastBeat } from './store/heartbeats'
@@ -43,7 +43,7 @@ export async function sweep(env: Bindings, now: number): Promise<number> {
       await ring(env, await remind(db, randomHex(12), now, awards, env.PUBLIC_ORIGIN))
     },
     retention: () => forgetOld(db, now),
-    audit: async () => logged.length > 0 && sealAudit(db, now, logged),
+    audit: () => sealBacklog(db, now, logged),
     secrets: async () => sealed.length === 0 && reseal(db, env.ENCRYPTION_KEYS, now),
     purge: async () => deleted?.any && purge(db),
   }

@@ -12,8 +12,9 @@ const columns = sql.raw('a.id, a.systemId, a.at, a.key, a.action, a.target, a.re
 
 // ── Sealing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Most rows that one sweep seals. */
+/** Most rows that are sealed at once, and how many times in one sweep: more than a database writes in a minute. */
 const ROWS = 500
+const ROUNDS = 20
 
 /** The hash before row `alias` in its chain, in SQL; null when there is none. */
 const hashBefore = (alias: string) => sql`(
@@ -60,6 +61,16 @@ export async function sealAudit(db: Db, now: number, rows: readonly Unsealed[]):
         select 1 from audit f where f.id = ${of('first')} and f.sealedAt is null
           and coalesce(${hashBefore('f')}, ${NO_HASH}) = ${of('head')})`,
   ])
+}
+
+/** Seals what `unsealed` gave, and goes on while there may be more. */
+export async function sealBacklog(db: Db, now: number, found: readonly Unsealed[]): Promise<void> {
+  let rows = found
+  for (let round = 1; rows.length > 0; round++) {
+    await sealAudit(db, now, rows)
+    if (rows.length < ROWS || round === ROUNDS) return
+    rows = (await db.read(unsealed))[0]
+  }
 }
 
 // ── Reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────

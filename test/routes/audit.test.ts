@@ -196,19 +196,23 @@ describe('the sweep', () => {
     expect((await chainOf(ids[1] ?? 0)).at(-1)?.previousHash).toBe('')
   })
 
-  it('seals five hundred rows in one run, some of each system that waits', async () => {
+  it('begins with some rows of each system that waits', async () => {
     await sealAll()
     await log(910_001, 1_200)
     await log(910_002, 5)
     const sealed = (id: number) => rows(`audit where systemId = ${id} and sealedAt is not null`)
-    await sweep(env, Date.now())
+    const db = openDb(env.DB, 'first-primary')
+    const [found] = await db.read(unsealed)
+    await sealAudit(db, Date.now(), found)
     expect(await sealed(910_002)).toBe(5)
     expect(await sealed(910_001)).toBeGreaterThan(100)
-    await sweep(env, Date.now())
-    await sweep(env, Date.now())
-    expect((await sealed(910_001)) + (await sealed(910_002))).toBeLessThanOrEqual(1_500)
+  })
+
+  it('seals in one sweep what a busy minute has written', async () => {
     await sealAll()
-    expect(await verdictOf(910_001)).toMatchObject({ rows: 1_200, sealed: 1_200, broken: null })
+    await log(911_001, 1_200)
+    await sweep(env, Date.now())
+    expect(await verdictOf(911_001)).toMatchObject({ rows: 1_200, sealed: 1_200, broken: null })
   })
 
   it('does no harm when there are two of them at once', async () => {
