@@ -315,7 +315,7 @@ function errorsOf(method, path, operation) {
     ...(path.includes('{') ? ['404'] : []),
     ...(method === 'post' || method === 'put' ? ['409'] : []),
     ...(/^\/public\/.*(assertions|credentials)\//.test(path) ? ['410'] : []),
-    ...(/put|delete/.test(method) || path.endsWith('-badge') ? ['412'] : []),
+    ...(/put|delete/.test(method) || /-badge$|\/secret\/\w+$/.test(path) ? ['412'] : []),
     ...(method === 'get' ? [] : ['413', '415']),
     ...(method === 'post' ? ['422'] : []),
     ...(isSigned ? ['429'] : []),

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import openapi from '../docs/openapi.json'
 import { call, changesNothing } from './helpers/calls'
 import { calm } from './helpers/deliveries'
 import {
@@ -297,6 +298,8 @@ describe('a precondition', () => {
     expect((await rotate(first)).status).toBe(200)
     await fails(() => rotate(first))
     expect((await rotate(await tagOf(path))).status).toBe(200)
+    const told = `/systems/{system}/${name}s/{${name}}/secret/rotate` as keyof typeof openapi.paths
+    expect(openapi.paths[told]).toHaveProperty('post.responses.412')
   })
 
   it('is no matter of lists, which have no ETag', async () => {
