@@ -62,7 +62,6 @@ const TABLE = entriesOf<Needs>({
 
 /** What needs one role for all that is below it, whatever the method. */
 const WHOLE = entriesOf<Role>({
-  jobs: 'issue',
   webhooks: 'admin',
   deliveries: 'admin',
   events: 'admin',
