@@ -4,6 +4,7 @@ import { afterAll, beforeEach, expect, vi } from 'vitest'
 import { app } from '../../src/app'
 import type { Bindings } from '../../src/env'
 import { ORIGIN, sign } from './api'
+import { fated } from './calls'
 
 /** The Worker under other bindings than the tests' own, and what it leaves behind: log lines and rows. */
 
@@ -59,7 +60,16 @@ export async function signed(method: string, path: string, body?: object) {
 /** How many rows each table has that a request could write to, and what stands in the outbox. */
 export async function standing() {
   const tables = ['systems', 'issuers', 'programs', 'badges', 'badgeInstances', 'keys', 'webhooks']
-  const all = [...tables, 'keySecrets', 'images', 'audit', 'events', 'deliveries']
+  const all = [
+    ...tables,
+    'keySecrets',
+    'images',
+    'counters',
+    'audit',
+    'events',
+    'deliveries',
+    'usedTokens',
+  ]
   const counts = all.map((table) => `(select count(*) from ${table}) as ${table}`)
   return env.DB.prepare(`select ${counts.join(', ')}`).first()
 }
@@ -86,35 +96,11 @@ type Fault = {
 export function faulty({ message, lost = false, times = Number.POSITIVE_INFINITY, writes }: Fault) {
   const seen = { calls: 0 }
   let left = times
-  type Bound = { text: string; real: D1PreparedStatement; all: () => Promise<unknown> }
-
-  async function through<T>(texts: string[], call: () => Promise<T>): Promise<T> {
+  const DB = fated((isWrite) => {
     seen.calls++
-    const isWrite = texts.some((text) => /^\s*(insert|update|delete)\b/i.test(text))
-    if (left <= 0 || (writes && !isWrite)) return call()
+    if (left <= 0 || (writes && !isWrite)) return null
     left--
-    if (lost) await call()
-    throw new Error(message)
-  }
-
-  const DB = {
-    withSession(from: string) {
-      const session = env.DB.withSession(from)
-      return {
-        getBookmark: () => session.getBookmark(),
-        prepare: (text: string) => ({
-          bind(...values: unknown[]): Bound {
-            const real = session.prepare(text).bind(...values)
-            return { text, real, all: () => through([text], () => real.all()) }
-          },
-        }),
-        batch: (statements: Bound[]) =>
-          through(
-            statements.map(({ text }) => text),
-            () => session.batch(statements.map(({ real }) => real)),
-          ),
-      }
-    },
-  } as unknown as D1Database
+    return { message, after: lost }
+  })
   return { DB, seen }
 }

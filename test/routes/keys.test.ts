@@ -1,6 +1,6 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { audit, deliveries, events, keySecrets, keys } from '../../drizzle/schema'
 import { app } from '../../src/app'
 import { forgetKeys } from '../../src/auth'
@@ -863,6 +863,18 @@ describe('a newer encryption key', () => {
   const isDone = (id: string) =>
     env.DB.prepare('select at from heartbeats where name = ?').bind(`sealed:${id}`).first()
 
+  /** These tests are about all secrets that there are: no other's are there, and none of theirs stay, which others cannot open. */
+  async function forgetSecrets() {
+    await env.DB.batch([
+      env.DB.prepare('delete from keySecrets'),
+      env.DB.prepare('delete from webhookSecrets'),
+      env.DB.prepare("delete from heartbeats where name like 'sealed:%'"),
+    ])
+    forgetKeys()
+  }
+  beforeEach(forgetSecrets)
+  afterEach(forgetSecrets)
+
   it('seals all secrets in time, and then it is known that it has', async () => {
     const at = await seedContainer(SYSTEM)
     const made = await makeAt(at)
@@ -899,10 +911,6 @@ describe('a newer encryption key', () => {
     const newer = ring('k2', 'k3')
     for (let i = 0; i < 8 && !(await isDone('k3')); i++) await swept(newer)
     expect(await starts('keySecrets')).toEqual(['v1.k3.'])
-    // So that the tests after this one can sign again.
-    await env.DB.prepare('delete from keySecrets').run()
-    await env.DB.prepare('delete from webhookSecrets').run()
-    forgetKeys()
   })
 
   it('passes over what does not open, tells of it, and goes on', async () => {
