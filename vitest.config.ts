@@ -75,6 +75,8 @@ export default defineConfig({
         test: {
           name: 'workerd',
           isolate: false,
+          // As wrangler does: in its form for browsers, which asks for nothing of Node's.
+          deps: { optimizer: { ssr: { enabled: true, include: ['jsonld'] } } },
           // A limit for what hangs: how quick the machine is says nothing of the code.
           testTimeout: 60_000,
           hookTimeout: HOOKS,

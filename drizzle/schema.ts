@@ -308,6 +308,101 @@ export const badgeInstances = sqliteTable(
   ],
 )
 
+// ── Signed credentials ──────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * The keys by which a system, issuer or program signs its Open Badges 3.0 documents. Public ones are published for ever, and so
+ * outlive whom they belong to: `systemId` and `issuerUid` are no foreign keys.
+ */
+export const signingKeys = sqliteTable(
+  'signingKeys',
+  {
+    id: id(),
+    /** RFC 7638, of the public key: its name in public. */
+    thumbprint: text().notNull().unique(),
+    systemId: integer().notNull(),
+    /** The permanent id of the container that signs. */
+    issuerUid: text().notNull(),
+    algorithm: text().$type<'Ed25519' | 'RS256'>().notNull(),
+    /** JWK, JSON. */
+    publicKey: text().notNull(),
+    /** The private JWK, encrypted; null once it was destroyed. */
+    sealed: text(),
+    createdAt: integer().notNull(),
+    retiredAt: integer(),
+    /** Since when nothing that it signed is good, as somebody else may have its private half. */
+    withdrawnAt: integer(),
+  },
+  (t) => [
+    uniqueIndex('signingKeys_active').on(t.issuerUid, t.algorithm).where(sql`"retiredAt" is null`),
+    index('signingKeys_issuerUid').on(t.issuerUid),
+    index('signingKeys_systemId').on(t.systemId),
+  ],
+)
+
+/** A Bitstring Status List of an issuer: which of its credentials have been revoked. It outlives its system, as its keys do. */
+export const statusLists = sqliteTable(
+  'statusLists',
+  {
+    id: id(),
+    uid: text().notNull().unique(),
+    systemId: integer().notNull(),
+    issuerUid: text().notNull(),
+    /** Counts what makes the list another; `signedRevision` is what the signed parts below tell. */
+    revision: integer().notNull().default(1),
+    signedRevision: integer().notNull().default(0),
+    validFrom: integer(),
+    encodedList: text(),
+    proof: blob({ mode: 'buffer' }),
+    keyId: integer().references(() => signingKeys.id),
+    createdAt: integer().notNull(),
+  },
+  (t) => [
+    index('statusLists_issuerUid').on(t.issuerUid),
+    index('statusLists_systemId').on(t.systemId),
+    index('statusLists_keyId').on(t.keyId),
+    index('statusLists_stale').on(t.revision).where(sql`"signedRevision" < "revision"`),
+  ],
+)
+
+/**
+ * Of an award's signed documents what cannot be made again: the documents follow from the award and its version. A row stays when
+ * its award goes, without signatures, because an index of a status list is never used again.
+ */
+export const credentials = sqliteTable(
+  'credentials',
+  {
+    id: integer().primaryKey(),
+    awardId: integer()
+      .unique()
+      .references(() => badgeInstances.id),
+    /** When it was signed, in whole seconds, as milliseconds. */
+    created: integer().notNull(),
+    ed25519KeyId: integer()
+      .notNull()
+      .references(() => signingKeys.id),
+    /** The 64 bytes of the embedded proof. */
+    proof: blob({ mode: 'buffer' }),
+    rs256KeyId: integer()
+      .notNull()
+      .references(() => signingKeys.id),
+    /** The signature of the token. */
+    jwt: blob({ mode: 'buffer' }),
+    statusListId: integer()
+      .notNull()
+      .references(() => statusLists.id),
+    statusIndex: integer().notNull(),
+    /** Whether its bit is set. */
+    ended: flag(0),
+  },
+  (t) => [
+    uniqueIndex('credentials_index').on(t.statusListId, t.statusIndex),
+    index('credentials_ended').on(t.statusListId, t.statusIndex).where(sql`"ended" = 1`),
+    index('credentials_ed25519KeyId').on(t.ed25519KeyId),
+    index('credentials_rs256KeyId').on(t.rs256KeyId),
+  ],
+)
+
 // ── Applications and reviews ────────────────────────────────────────────────────────────────────────────────────────
 
 export const applications = sqliteTable(

@@ -108,6 +108,32 @@ const badge = (/** @type {string} */ slug, /** @type {string} */ name) => ({
 })
 
 /**
+ * What verifiers are given of an award in Open Badges 2.0 and 3.0: each address is one that the documents before have named.
+ * @param {Parameters<typeof tell>[0]} send
+ * @param {Json} instance
+ */
+async function tellOfOpenBadges(send, { urls }) {
+  const get = (/** @type {string} */ title, /** @type {string} */ url) =>
+    send(title, 'GET', new URL(url).pathname)
+  const assertion = await get('assertion 2', urls.openBadges2)
+  await get('image 2', urls.image)
+  const badgeClass = await get('badge class 2', assertion.badge)
+  await get('issuer 2', badgeClass.issuer)
+  const credential = await get('credential', urls.openBadges3)
+  await get('token', `${urls.openBadges3}.jwt`)
+  await get('image 3', `${urls.openBadges3}/image`)
+  await get('achievement', credential.credentialSubject.achievement.id)
+  await get('status list', credential.credentialStatus.statusListCredential)
+  const did = await send(
+    'did',
+    'GET',
+    `/issuers/${credential.issuer.id.split(':').at(-1)}/did.json`,
+  )
+  await get('public key', did.verificationMethod[1].publicKeyJwk.kid)
+  await send('jwks', 'GET', '/.well-known/jwks.json')
+}
+
+/**
  * Walks through every endpoint. `send` remembers the first exchange of each title as the one to show.
  * @param {(title: string, method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Json>} send
  * @param {string} receiver
@@ -250,7 +276,12 @@ async function tellOfContained(send, at) {
   await send('remove badge', 'POST', `${one}/remove-badge`, { badgeId: spare.badge.id })
   await send('delete milestone', 'DELETE', one)
 
-  const award = { email: 'ada@example.org', expires: '2036-01-01T00:00:00Z' }
+  const award = {
+    email: 'ada@example.org',
+    expires: '2036-01-01T00:00:00Z',
+    narrative: 'Made a zine about **bees**.',
+    evidence: [{ url: 'https://ada.example.org/bees', name: 'The zine' }],
+  }
   const { instance } = await send('award', 'POST', `${zine}/instances`, award)
   const many = { emails: ['bo@example.org', 'cy@example.org', 'ada@example.org'] }
   await send('award many', 'POST', `${zine}/instances/bulk`, many)
@@ -262,6 +293,11 @@ async function tellOfContained(send, at) {
   await send('assertion', 'GET', assertion)
   await send('badge class', 'GET', `/public${zine}`)
   await send('organisation', 'GET', `/public${at}`)
+  await tellOfOpenBadges(send, instance)
+  const inquiry = { url: instance.urls.openBadges3, recipient: 'ada@example.org' }
+  await send('verify', 'POST', '/public/verify', inquiry)
+  await send('list signing keys', 'GET', `${at}/signing-keys`)
+  await send('rotate signing keys', 'POST', `${at}/signing-keys/rotate`)
   const reason = encodeURIComponent('Awarded by mistake')
   await send('revoke', 'DELETE', `${zine}/instances/ada@example.org?reason=${reason}`)
   await send('revoked assertion', 'GET', assertion)
@@ -342,6 +378,9 @@ function normaliser(places) {
         .replace(/\d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z/g, (time) =>
           isNow(Date.parse(time)) ? new Date(CLOCK).toISOString() : time,
         )
+        .replace(/\d{4}-\d\d-\d\dT[\d:]{8}Z/g, (time) =>
+          isNow(Date.parse(time)) ? `${new Date(CLOCK).toISOString().slice(0, -5)}Z` : time,
+        )
         .replace(/(?<=:)\d{10}\b/g, (time) =>
           isNow(Number(time) * 1000) ? String(CLOCK / 1000) : time,
         )
@@ -350,6 +389,17 @@ function normaliser(places) {
         .replace(/(?<=\bevt_)[0-9a-f]{32}(?=_\d)/g, invented)
         .replace(/(?<="request":")[0-9a-f]{24}(?=")/g, invented)
         .replace(/(?<="ping-)[0-9a-f]{16}(?=")/g, invented)
+        // What is salted, drawn or signed: in Open Badges 2.0 and 3.0.
+        .replace(/(?<=did:web:)127\.0\.0\.1%3A\d+/g, 'badges.example.org')
+        .replace(
+          /(?<="salt":"\w{32}","identity":"sha256\$|"identityHash":"sha256\$)\w{64}/g,
+          invented,
+        )
+        .replace(/(?<=urn:uuid:)[\w-]{36}/g, '5e88a53d-fbf4-8b94-b9a1-88433e0f3da3')
+        .replace(/(?<=\/keys\/|#|"thumbprint":")[\w-]{43}(?![\w-])/g, invented)
+        .replace(/(?<="proofValue":"z|"publicKeyMultibase":"z6Mk)\w+/g, REST)
+        .replace(/(?<="n":"|"x":")[\w-]{43,}/g, REST)
+        .replace(/(?<="statusListIndex":"|\/public\/v3\/status\/\w{32}#)\d+/g, '94567')
         // Slugs of awards and of the rest, keys; and the ten digits of a random code. Never the 64 of a real hash.
         .replace(/\b(?:[0-9a-f]{40}|[0-9a-f]{32})\b/g, invented)
         .replace(/(?<="code":")[0-9a-f]{10}(?=")/g, invented)

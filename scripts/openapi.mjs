@@ -13,7 +13,7 @@ import * as z from 'zod'
 import { load } from './load.mjs'
 
 /**
- * @typedef {{ summary: string, answer?: z.ZodType, status?: number, body?: z.ZodType, query?: z.ZodType, open?: boolean }} About
+ * @typedef {{ summary: string, answer?: z.ZodType, status?: number, body?: z.ZodType, media?: readonly string[], query?: z.ZodType, open?: boolean }} About
  * @typedef {{ method: string, path: string, handler: Function }} Route
  * @typedef {Record<string, any>} Json
  */
@@ -42,6 +42,7 @@ const TAGS = {
   Deliveries: 'What was sent to webhooks, and what came back.',
   Events: 'What happened in a system, in order.',
   Keys: 'Who may sign requests, and what for.',
+  SigningKeys: 'By which a system, issuer or program signs the credentials that it awards.',
   Audit: 'Who did what in a system.',
   Privacy: 'What is held about one person, to export or to erase.',
   Public: 'What anyone may read: pages and Open Badges documents.',
@@ -65,8 +66,9 @@ const PARAMETERS = {
   delivery: 'Number of the delivery',
   event: 'Id of the event',
   key: 'Name of the key',
-  uid: 'Permanent id of the badge or issuer',
-  list: 'Number of the status list',
+  badgeUid: 'Permanent id of the badge',
+  issuerUid: 'Permanent id of the system, issuer or program',
+  list: 'Name of the status list',
   thumbprint: 'Thumbprint of the public key',
 }
 
@@ -100,7 +102,10 @@ const ERRORS = {
   413: ['TooLarge', 'The request body is too long'],
   415: ['UnsupportedMediaType', 'The request body is of a type that is not read here'],
   422: ['IdempotencyKeyReused', 'Another request has been sent with this `Idempotency-Key`'],
-  429: ['TooManyRequests', 'Too much was tried in vain; `Retry-After` says when to try again'],
+  429: [
+    'TooManyRequests',
+    'Too much was asked for, or tried in vain; `Retry-After` says when to try again',
+  ],
   default: ['Failure', 'Anything else, such as 503 with `Retry-After`: send the request again'],
 }
 
@@ -112,7 +117,7 @@ names the request's method, its path, the hash of its body and an expiry. GET /d
 Bodies may be JSON, urlencoded or multipart; in the last two \`a[b]\` and \`a[]\` nest.`
 
 /** @param {string} text */
-const singular = (text) => text.replace(/ies$/, 'y').replace(/s$/, '')
+const singular = (text) => text.replace(/ies$/, 'y').replace(/(?<!u)s$/, '')
 /** @param {string} text */
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1)
 /** @param {string} text */
@@ -242,18 +247,25 @@ function keep(name, schema) {
 }
 
 /**
- * A body gets a name of its own, as it is listed under three media types at three levels.
+ * A body gets a name of its own, as it is listed under three media types at three levels. Further media types are those of bodies
+ * that are no fields.
  * @param {Route} route
  * @param {z.ZodType} body
+ * @param {readonly string[]} [media]
  */
-function requestBodyOf({ method, path }, body) {
+function requestBodyOf({ method, path }, body, media) {
   const schema = schemaOf(body, 'input')
   const name = capital(nameOf(method.toLowerCase(), path, false))
   const ref = schema.$ref ? schema : keep(name, schema)
   const isNeeded = schema.$ref !== undefined || (schema.required ?? []).length > 0
   return {
     required: isNeeded,
-    content: Object.fromEntries(MEDIA.map((media) => [media, { schema: ref }])),
+    content: media
+      ? Object.fromEntries([
+          ['application/json', { schema: ref }],
+          ...media.map((type) => [type, {}]),
+        ])
+      : Object.fromEntries(MEDIA.map((type) => [type, { schema: ref }])),
   }
 }
 
@@ -279,8 +291,12 @@ function answerOf({ path }, { answer, status = 200 }) {
     : { [path.includes('image') ? 'image/*' : 'text/html']: {} }
   const description = status === 201 ? 'Created' : status === 202 ? 'Accepted' : 'As asked'
   const elsewhere = path.includes('image') && { 301: { description: 'The image is elsewhere' } }
-  return { [status]: { description, content }, ...elsewhere }
+  const page = WITH_PAGE.test(path) && { 302: { description: 'Its page, for who asks for HTML' } }
+  return { [status]: { description, content }, ...elsewhere, ...page }
 }
+
+/** Open Badges documents that a person is shown as a page. */
+const WITH_PAGE = /^\/public\/v[23]\/(?:assertions|credentials|badges|achievements|issuers)\/:\w+$/
 
 /** Says the same in the words of `hono-openapi`, on the same handlers. */
 function tagHandlers(/** @type {Route[]} */ routes, /** @type {symbol} */ ABOUT) {
@@ -292,7 +308,7 @@ function tagHandlers(/** @type {Route[]} */ routes, /** @type {symbol} */ ABOUT)
       spec: {
         ...(about.summary && { summary: about.summary, responses: answerOf(route, about) }),
         ...(about.open && { security: [] }),
-        ...(about.body && { requestBody: requestBodyOf(route, about.body) }),
+        ...(about.body && { requestBody: requestBodyOf(route, about.body, about.media) }),
         ...(about.query && { parameters: parametersOf(about.query) }),
       },
     }
@@ -313,12 +329,14 @@ function errorsOf(method, path, operation) {
     ...(hasInput || path.includes('{') || method === 'post' ? ['400'] : []),
     ...(isSigned ? ['403'] : []),
     ...(path.includes('{') ? ['404'] : []),
-    ...(method === 'post' || method === 'put' ? ['409'] : []),
-    ...(/^\/public\/.*(assertions|credentials)\//.test(path) ? ['410'] : []),
+    ...(isSigned && (method === 'post' || method === 'put') ? ['409'] : []),
+    ...(/^\/public\/(?:assertions|v2|v3\/(?:credentials|achievements))\//.test(path)
+      ? ['410']
+      : []),
     ...(/put|delete/.test(method) || /-badge$|\/secret\/\w+$/.test(path) ? ['412'] : []),
     ...(method === 'get' ? [] : ['413', '415']),
-    ...(method === 'post' ? ['422'] : []),
-    ...(isSigned ? ['429'] : []),
+    ...(isSigned && method === 'post' ? ['422'] : []),
+    ...(isSigned || method === 'post' ? ['429'] : []),
     'default',
   ]
   return Object.fromEntries(

@@ -232,10 +232,9 @@ async function main() {
   if (stopping) return
   if (migrated !== 0) fail(`${report}\nThe migrations could not be applied to the local database.`)
 
-  const switches = LOCAL_SWITCHES.filter((name) => vars[name]).flatMap((name) => [
-    '--var',
-    `${name}:${vars[name]}`,
-  ])
+  const switches = [...LOCAL_SWITCHES, 'CONTACT_EMAIL']
+    .filter((name) => vars[name])
+    .flatMap((name) => ['--var', `${name}:${vars[name]}`])
   const dev = startWrangler(
     [
       'dev',

@@ -9,6 +9,24 @@ export const prefersHtml = (header: string | undefined) => prefers(header, 'text
 export const prefersProblem = (header: string | undefined) =>
   prefers(header, 'application/problem+json')
 
+/**
+ * The media type of `types` that the caller would rather have; the first of those that are liked equally, and the very first when
+ * none is liked at all.
+ */
+export function preferred<const T extends string>(
+  header: string | undefined,
+  types: readonly [T, ...T[]],
+): T {
+  const accept = header?.toLowerCase()
+  if (!accept) return types[0]
+  let best = { type: types[0], q: 0 }
+  for (const type of types) {
+    const q = quality(accept, type)
+    if (q > best.q) best = { type, q }
+  }
+  return best.type
+}
+
 function prefers(header: string | undefined, type: string): boolean {
   const accept = header?.toLowerCase()
   if (!accept?.includes(type)) return false

@@ -26,14 +26,17 @@ import { deliveries } from './routes/deliveries'
 import { instances } from './routes/instances'
 import { keys } from './routes/keys'
 import { milestones } from './routes/milestones'
+import { openBadges } from './routes/openbadges'
 import { privacy } from './routes/privacy'
 import { publicRoutes } from './routes/public'
 import { reviews } from './routes/reviews'
+import { signingKeys } from './routes/signingKeys'
+import { verifyRoutes } from './routes/verify'
 import { webhooks } from './routes/webhooks'
 
 /** What hangs from a container: written once, mounted at the three levels. */
 const contained = new Hono<Env>()
-for (const routes of [badges, codes, instances, applications, reviews, keys]) {
+for (const routes of [badges, codes, instances, applications, reviews, keys, signingKeys]) {
   contained.route('/', routes)
 }
 
@@ -46,7 +49,13 @@ app.use(
   atOrigin,
   database,
 )
+// Before the others: browsers may POST to it.
+app.route(
+  '/',
+  verifyRoutes((request, c) => Promise.resolve(app.fetch(request, c.env, c.executionCtx))),
+)
 app.route('/', publicRoutes)
+app.route('/', openBadges)
 // ── Everything below needs a signature ──
 app.use(unkept, readBody, slowed(authenticate), callers, idempotent)
 app.route('/', containers)

@@ -2,6 +2,7 @@ import { deliverAll } from './deliver'
 import type { Doorbell } from './doorbell'
 import type { Bindings } from './env'
 import { nameOf } from './errors'
+import { signById } from './signing'
 import { type Db, openDb } from './store/db'
 import { recordQueueFault } from './store/deliveries'
 import { sweepIfLate } from './sweep'
@@ -19,23 +20,43 @@ export async function consume(batch: MessageBatch<Doorbell>, env: Bindings): Pro
   if (batch.queue.startsWith(DEAD)) return bury(db, batch)
   const asker = batch.queue.startsWith(SLOW) ? 'slow queue' : 'queue'
   // The same delivery may have been rung for twice.
-  const rings = Map.groupBy(batch.messages, ({ body }) =>
-    Number.isSafeInteger(body?.delivery) ? body.delivery : Number.NaN,
-  )
-  // What carries no id rings for nothing: a bug, for the dead letters.
-  for (const message of rings.get(Number.NaN) ?? []) message.retry()
+  const rings = Map.groupBy(batch.messages, ({ body }) => idIn(body, 'delivery'))
+  const awards = Map.groupBy(rings.get(Number.NaN) ?? [], ({ body }) => idIn(body, 'award'))
   rings.delete(Number.NaN)
+  // What carries no id rings for nothing: a bug, for the dead letters.
+  for (const message of awards.get(Number.NaN) ?? []) message.retry()
+  awards.delete(Number.NaN)
   const due = [...rings].map(([id, [message]]) => ({
     id,
-    webhookId: Number(message?.body.webhook),
+    webhookId: idIn(message?.body, 'webhook'),
   }))
-  await deliverAll(db, env, due, asker, (id, failed) => {
-    for (const message of rings.get(id) ?? []) {
-      if (failed) message.retry()
-      else message.ack()
-    }
-  })
+  await deliverAll(db, env, due, asker, (id, failed) => settle(rings.get(id), failed))
+  // Somebody waits for deliveries, and nobody for signatures.
+  for (const [id, messages] of awards) settle(messages, await isLeftUnsigned(db, env, id))
   await sweepIfLate(env, Date.now())
+}
+
+function idIn(body: Doorbell | undefined, name: string): number {
+  const id = (body as Record<string, unknown> | undefined)?.[name]
+  return Number.isSafeInteger(id) ? Number(id) : Number.NaN
+}
+
+function settle(messages: readonly Message<Doorbell>[] = [], failed: boolean): void {
+  for (const message of messages) {
+    if (failed) message.retry()
+    else message.ack()
+  }
+}
+
+async function isLeftUnsigned(db: Db, env: Bindings, id: number): Promise<boolean> {
+  try {
+    await signById(db, env, id, Date.now())
+    return false
+  } catch (error) {
+    const told = { level: 'error', event: 'signing fault', error: nameOf(error) }
+    console.error(JSON.stringify(told))
+    return true
+  }
 }
 
 async function bury(db: Db, batch: MessageBatch<Doorbell>): Promise<void> {

@@ -1,8 +1,9 @@
 import type { Bindings } from './env'
 import { nameOf } from './errors'
 
-/** What the queues carry: ids, never a payload. */
-export type Doorbell = { delivery: number; webhook: number }
+/** What the queues carry: ids, never a payload. An award is rung for to be signed. */
+export type Doorbell = DeliveryBell | { award: number }
+type DeliveryBell = { delivery: number; webhook: number }
 
 /** A delivery to ring for; `slow` when the last attempt of its webhook failed. */
 export type Due = { id: number; webhookId: number; slow: 0 | 1 }
@@ -35,6 +36,15 @@ export async function ring(
   } catch (error) {
     console.warn(JSON.stringify({ level: 'warn', event: 'doorbell failed', error: nameOf(error) }))
     return { failed: true }
+  }
+}
+
+/** Rings for an award that is to be signed. When nobody hears, whoever asks for its credential first signs it. */
+export async function ringForAward(env: Bindings, award: number): Promise<void> {
+  try {
+    await env.DELIVERIES.sendBatch([{ body: { award } satisfies Doorbell }])
+  } catch (error) {
+    console.warn(JSON.stringify({ level: 'warn', event: 'doorbell failed', error: nameOf(error) }))
   }
 }
 

@@ -9,6 +9,8 @@ declare global {
 
 /** What the platform hands the Worker: `wrangler.toml`, the secrets, and the local switches of `.dev.vars`. */
 export type Bindings = Cloudflare.Env & {
+  /** The address that documents give for issuers which have none of their own. */
+  CONTACT_EMAIL?: string
   /** `1`: webhooks may point at http and loopback receivers. Local development only. */
   ALLOW_LOCAL_WEBHOOKS?: string
   /** `off`: who fails to sign is not slowed down. Local development only, for tests. */

@@ -40,7 +40,8 @@ export async function readFields(
   }
 }
 
-function readJson(raw: Uint8Array): object {
+/** A JSON object, not too deep and not of too many values to walk. Throws 400 for anything else. */
+export function readJson(raw: Uint8Array): object {
   const body = parseJson(raw)
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body
   throw invalid('The body must be a JSON object')

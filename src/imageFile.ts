@@ -1,3 +1,4 @@
+import { chunksOf, crc32 } from './png'
 import { readSvg } from './svg'
 
 type Mimetype = 'image/png' | 'image/jpeg' | 'image/gif' | 'image/webp' | 'image/svg+xml'
@@ -73,20 +74,17 @@ const RASTERS: { magic: string; mimetype: Mimetype; isWhole: (view: DataView) =>
 ]
 
 function isPng(view: DataView): boolean {
-  let at = 8
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
   let hasData = false
-  for (let count = 1; count <= MAX_CHUNKS && at + 12 <= view.byteLength; count++) {
-    const length = view.getUint32(at)
-    const end = at + 12 + length
-    if (end > view.byteLength || crc32(view, at + 4, end - 4) !== view.getUint32(end - 4)) {
+  let count = 0
+  for (const { type, at, end } of chunksOf(bytes)) {
+    if (++count > MAX_CHUNKS || crc32(bytes, at + 4, end - 4) !== view.getUint32(end - 4)) {
       return false
     }
-    const type = tag(view, at + 4)
     if ((type === 'IHDR') !== (count === 1)) return false
-    if (type === 'IHDR' && !isPngHeader(view, at + 8, length)) return false
-    if (type === 'IEND') return length === 0 && hasData && end === view.byteLength
+    if (type === 'IHDR' && !isPngHeader(view, at + 8, end - at - 12)) return false
+    if (type === 'IEND') return end === at + 12 && hasData && end === bytes.length
     hasData ||= type === 'IDAT'
-    at = end
   }
   return false
 }
@@ -106,20 +104,6 @@ function isPngHeader(view: DataView, at: number, length: number): boolean {
     view.getUint16(at + 10) === 0 &&
     view.getUint8(at + 12) <= 1
   )
-}
-
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1
-  return crc
-})
-
-function crc32(view: DataView, start: number, end: number): number {
-  let crc = 0xffffffff
-  for (let at = start; at < end; at++) {
-    crc = (crc >>> 8) ^ (CRC_TABLE[(crc ^ view.getUint8(at)) & 0xff] ?? 0)
-  }
-  return ~crc >>> 0
 }
 
 /** Segments by length up to the scan, a frame header among them, and an end marker after it. */

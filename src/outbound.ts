@@ -1,4 +1,5 @@
 import type { Bindings } from './env'
+import { readUpTo } from './streams'
 import { ownHosts } from './urls'
 
 /** Where the Worker may call: `ownHosts` are its own, `host` or `host:port`. */
@@ -12,6 +13,11 @@ type Options = {
 export type Answer =
   | { status: number; answer: string; retryAfter: string | null; ms: number }
   | { error: 'refused' | 'timeout' | 'network'; ms: number }
+
+/** What a GET brought: the whole body, or where it is said to be instead; or why nothing came. */
+export type Fetched =
+  | { status: number; type: string; bytes: Uint8Array<ArrayBuffer>; location: string | null }
+  | { error: 'refused' | 'timeout' | 'network' | 'too long' }
 
 const MAX_URL = 2000
 const MAX_READ = 16 * 1024
@@ -85,6 +91,30 @@ export async function post(
     return { status: response.status, answer, retryAfter, ms: Date.now() - started }
   } catch {
     return { error: signal?.aborted ? 'timeout' : 'network', ms: Date.now() - started }
+  }
+}
+
+/**
+ * GETs a URL that `refuseTarget` allows, and never throws. A redirect is not followed: who follows it asks here again, so that
+ * it too is judged. One timeout covers the headers and the body, and of that no more than `limit` bytes are taken.
+ */
+export async function get(
+  url: string,
+  init: { headers: Record<string, string>; timeoutMs: number; limit: number },
+  options: Options,
+): Promise<Fetched> {
+  if (refuseTarget(url, options) !== null) return { error: 'refused' }
+  const { headers, timeoutMs, limit } = init
+  const signal = AbortSignal.timeout(timeoutMs)
+  try {
+    const response = await fetch(url, { redirect: 'manual', headers, signal })
+    const bytes = response.body ? await readUpTo(response.body, limit) : new Uint8Array()
+    if (!bytes) return { error: 'too long' }
+    const location = response.headers.get('Location')
+    const type = response.headers.get('Content-Type') ?? ''
+    return { status: response.status, type, bytes, location }
+  } catch {
+    return { error: signal.aborted ? 'timeout' : 'network' }
   }
 }
 

@@ -7,6 +7,7 @@ import { ApiError, badRequest, methodNotAllowed, noSuchPath, tooLarge, unavailab
 import { targetOf } from './paths'
 import { readRing } from './seal'
 import { openDb } from './store/db'
+import { readUpTo } from './streams'
 import { sweepIfLate } from './sweep'
 
 /** The small steps that every request goes through, in the order of `app.ts`. */
@@ -84,7 +85,7 @@ async function missingSetting(env: Bindings): Promise<string | null> {
 const isOrigin = (text: string) => /^https?:/.test(text) && URL.parse(text)?.origin === text
 
 /** Paths that browsers of other origins may read. */
-const OPEN = /^\/(?:public|images)\//
+const OPEN = /^\/(?:public|images|issuers|\.well-known)\//
 
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE']
 
@@ -158,28 +159,10 @@ export const readBody: MiddlewareHandler<Env> = async (c, next) => {
   }
   const limit = (WITH_IMAGE.test(c.var.template) ? 8 : 2) * MIB
   if (Number(c.req.header('Content-Length') ?? 0) > limit) throw tooLarge(limit)
-  c.set('raw', await readUpTo(c.req.raw.body, limit))
+  const raw = await readUpTo(c.req.raw.body, limit)
+  if (!raw) throw tooLarge(limit)
+  c.set('raw', raw)
   return next()
-}
-
-async function readUpTo(
-  stream: ReadableStream<Uint8Array>,
-  limit: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of stream) {
-    size += chunk.length
-    if (size > limit) throw tooLarge(limit)
-    chunks.push(chunk)
-  }
-  const bytes = new Uint8Array(size)
-  let offset = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset)
-    offset += chunk.length
-  }
-  return bytes
 }
 
 /** Private answers, refusals among them, are kept by nobody. */

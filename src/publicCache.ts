@@ -2,9 +2,16 @@ import type { Context } from 'hono'
 import type { Bindings, Env } from './env'
 import { routedPath } from './paths'
 
-/** The forms in which a public document is given. */
-const FORMS = ['json', 'html', 'image'] as const
-export type Form = (typeof FORMS)[number]
+/** The forms in which a public document is given. JSON has one, whatever media type it is given as. */
+export type Form = 'json' | 'html' | 'image' | 'baked' | 'token'
+
+/** The forms in which what stands at a path may be kept. */
+function formsOf(path: string): Form[] {
+  // Images beside these never change.
+  if (!/^\/(?:public\/v\d|issuers|\.well-known)\//.test(path)) return ['json', 'html']
+  if (path.endsWith('/image')) return ['baked']
+  return path.endsWith('.jwt') ? ['token'] : ['json']
+}
 
 /** Seconds for which a copy may be used: a revocation shows everywhere within them. */
 const MAX_AGE = 60
@@ -23,6 +30,7 @@ export async function cached(
   if (hit) return asKept(hit)
   const made = await make()
   if (made.status !== 200 && made.status !== 410) return made
+  if (made.headers.get('Cache-Control') === 'no-store') return made
   if (form !== 'image') {
     made.headers.set('Cache-Control', `public, max-age=${MAX_AGE}, must-revalidate`)
     made.headers.set('Vary', 'Accept')
@@ -37,7 +45,9 @@ export async function cached(
 /** Drops all forms of public documents that a write has made untrue. */
 export async function forget(env: Bindings, paths: readonly string[]): Promise<void> {
   await Promise.all(
-    paths.flatMap((path) => FORMS.map((form) => caches.default.delete(keyOf(env, path, form)))),
+    paths.flatMap((path) =>
+      formsOf(path).map((form) => caches.default.delete(keyOf(env, path, form))),
+    ),
   )
 }
 

@@ -35,6 +35,15 @@ export const slowed =
     }
   }
 
+/** Slows down whoever asks too much of a route that anyone may ask, and that calls strangers for them. */
+export const limitedByAddress: MiddlewareHandler<Env> = async (c, next) => {
+  const address = networkOf(c.req.header('CF-Connecting-IP') ?? 'unknown')
+  if (isLimited(c.env) && (await isOneTooMany(c.env.VERIFIES_BY_ADDRESS, address))) {
+    throw tooMany('Too much was asked for: try again later', PERIOD)
+  }
+  return next()
+}
+
 /** Counts a refusal. When the platform cannot count, a refusal stays what it is. */
 async function isOneTooMany(limiter: RateLimit, key: string): Promise<boolean> {
   try {

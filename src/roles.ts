@@ -66,6 +66,7 @@ const WHOLE = entriesOf<Role>({
   deliveries: 'admin',
   events: 'admin',
   keys: 'admin',
+  'signing-keys': 'admin',
   audit: 'admin',
   privacy: 'admin',
 })
@@ -89,7 +90,7 @@ export function needOf(template: string, own: LevelName = 'system'): Need {
   if (method === 'DELETE' && levels.some((one) => one.name === own && one.path === path)) {
     return 'admin'
   }
-  const [, noun = ''] = /^\{C\}\/(\w+)/.exec(short) ?? []
+  const [, noun = ''] = /^\{C\}\/([\w-]+)/.exec(short) ?? []
   const needs = TABLE.get(short.replace('{C}/badges/:badge', '{B}'))
   return WHOLE.get(noun) ?? needs?.[method as Method] ?? 'master'
 }

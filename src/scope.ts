@@ -4,7 +4,7 @@ import type { Caller, Env } from './env'
 import { type ApiError, notFound } from './errors'
 import { type Container, type Level, levels, type Place, perLevel } from './levels'
 import { type ApplicationRow, findApplication } from './store/applications'
-import { type BadgeRow, badgeColumns, within } from './store/badges'
+import { type BadgeRow, badgeColumns, imageType, within } from './store/badges'
 import { noSuchCode } from './store/codeMisses'
 import { type CodeRow, findCode, findGuessedCode } from './store/codes'
 import type { Db, RowsOf, Statement } from './store/db'
@@ -54,6 +54,9 @@ type Thing = {
 
 type Params = Record<string, string>
 
+export type PicturedBadge = BadgeRow & { imageType: string | null }
+const IMAGE_TYPE = sql`, ${imageType} as imageType`
+
 /**
  * Makes the middleware that gives a route its scope.
  *
@@ -73,6 +76,8 @@ const scoped = <Found>(things: (params: Params) => Thing[] = () => [], more?: SQ
 export const inContainer = scoped<object>()
 /** The request is about a badge, or a list that hangs from it. */
 export const inBadge = scoped<{ badge: BadgeRow }>()
+/** The same with what the badge's image is. */
+export const inPicturedBadge = scoped<{ badge: PicturedBadge }>(undefined, IMAGE_TYPE)
 /** The same with the milestones that lead to the badge, for `readLeading`. */
 export const inBadgeWithMilestones = scoped<{ badge: BadgeRow & { leading: string } }>(
   undefined,
@@ -96,15 +101,18 @@ export const inGuessedCode = scoped<{ badge: BadgeRow; code: CodeRow }>((params)
     missing: noSuchCode,
   },
 ])
-export const inInstance = scoped<{ badge: BadgeRow; instance: InstanceRow }>(({ email = '' }) => [
-  {
-    name: 'instance',
-    model: 'badgeInstance',
-    field: 'email',
-    value: email,
-    find: ({ badgeId, container }, value) => findInstance(badgeId, container.systemId, value),
-  },
-])
+export const inInstance = scoped<{ badge: PicturedBadge; instance: InstanceRow }>(
+  ({ email = '' }) => [
+    {
+      name: 'instance',
+      model: 'badgeInstance',
+      field: 'email',
+      value: email,
+      find: ({ badgeId, container }, value) => findInstance(badgeId, container.systemId, value),
+    },
+  ],
+  IMAGE_TYPE,
+)
 
 const application = ({ application = '' }: Params): Thing => ({
   name: 'application',

@@ -14,6 +14,8 @@ export type About = {
   answer?: z.ZodType
   status?: 200 | 201 | 202
   body?: z.ZodType
+  /** Media types of bodies that are no fields, beside JSON. */
+  media?: readonly string[]
   query?: z.ZodType
   /** Whether anyone may ask. */
   open?: boolean
@@ -29,7 +31,7 @@ const tagged = <T extends object>(handler: T, about: Partial<About>): T =>
 export const about = (
   summary: string,
   answer?: z.ZodType,
-  more: Pick<About, 'status' | 'open'> = {},
+  more: Pick<About, 'status' | 'open' | 'body' | 'media'> = {},
 ): MiddlewareHandler => tagged((_c, next) => next(), { summary, answer, ...more })
 
 /**

@@ -1,11 +1,14 @@
 const MAX_SVG_BYTES = 256 * 1024
 const MAX_SVG_DEPTH = 200
 
+/** An attribute: its name, its decoded value, and where its text is. */
+type Attribute = [name: string, value: string, start: number, end: number]
+
 /** One piece of an SVG's text, which ends at `end`. Text and attribute values are decoded. */
 type Token = { end: number } & (
   | { kind: 'comment' | 'doctype' }
   | { kind: 'text'; value: string }
-  | { kind: 'open'; name: string; attributes: [string, string][]; isEmpty: boolean }
+  | { kind: 'open'; name: string; attributes: Attribute[]; isEmpty: boolean }
   | { kind: 'close'; name: string }
 )
 
@@ -34,18 +37,29 @@ export function readSvg(bytes: Uint8Array): Uint8Array<ArrayBuffer> | null {
   // A viewer would believe another encoding, and read other text than this check did.
   if (!/^(?:utf-?8|us-ascii)$/i.test(declaration?.[1] ?? 'utf-8')) return null
   const state: SvgState = { open: [], hasRoot: false, doctype: [0, 0], css: '' }
-  for (let at = declaration?.[0].length ?? 0; at < text.length; ) {
-    const token = nextToken(text, at)
-    if (!token || !isSafe(token, at, state)) return null
-    at = token.end
+  let end = 0
+  for (const token of piecesOf(text)) {
+    if (!isSafe(token, token.at, state)) return null
+    end = token.end
   }
+  if (end !== text.length) return null
   if (!state.hasRoot || state.open.length > 0) return null
   const [from, to] = state.doctype
   const kept = to === 0 ? bytes : new TextEncoder().encode(text.slice(0, from) + text.slice(to))
   return new Uint8Array(kept)
 }
 
-function decodeUtf8(bytes: Uint8Array): string | null {
+/** The pieces of an SVG's text with their starts, up to where XML ends. */
+export function* piecesOf(text: string): Generator<Token & { at: number }> {
+  for (let at = XML_DECLARATION.exec(text.slice(0, 300))?.[0].length ?? 0; at < text.length; ) {
+    const token = nextToken(text, at)
+    if (!token) return
+    yield { ...token, at }
+    at = token.end
+  }
+}
+
+export function decodeUtf8(bytes: Uint8Array): string | null {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)
   } catch {
@@ -93,7 +107,7 @@ function readDoctype(text: string, at: number): Token | null {
 function readTag(text: string, start: number): Token | null {
   let at = skip(text, start + 1, NAME_CHARS)
   const name = text.slice(start + 1, at)
-  const attributes: [string, string][] = []
+  const attributes: Attribute[] = []
   if (!NAME.test(name)) return null
   for (;;) {
     const before = at
@@ -112,7 +126,7 @@ function readTag(text: string, start: number): Token | null {
     const close = text.indexOf(quote, open + 1)
     const value = close === -1 ? null : decodeEntities(text.slice(open + 1, close))
     if (value === null || text.slice(open + 1, close).includes('<')) return null
-    attributes.push([key, value])
+    attributes.push([key, value, at, close + 1])
     at = close + 1
   }
 }

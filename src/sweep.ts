@@ -4,6 +4,7 @@ import { ring } from './doorbell'
 import type { Bindings } from './env'
 import { nameOf } from './errors'
 import { paceOf } from './retries'
+import { signList } from './signing'
 import { sealBacklog, unsealed } from './store/auditChain'
 import { type Db, openDb } from './store/db'
 import { dueDeliveries, type Overdue } from './store/deliveries'
@@ -12,6 +13,7 @@ import { purge, purgeable } from './store/purge'
 import { expiring, remind } from './store/reminders'
 import { allSealed, reseal } from './store/reseal'
 import { forgetOld } from './store/retention'
+import { staleLists } from './store/statusLists'
 
 /** A sweep that is later than this, in milliseconds, is run by whoever notices: the cron is only its first heart. */
 const LATE = 3 * 60_000
@@ -23,18 +25,19 @@ const ALARM = 10 * 60_000
 
 /**
  * The recurring duties: rings for every delivery that is due, or delivers it where ringing is of no use; tells of awards that
- * will expire; seals the audit log; forgets what is old, removes some of what was deleted, and seals secrets under the newest
+ * will expire; seals the audit log; signs status lists that have changed; forgets what is old, removes some of what was deleted, and seals secrets under the newest
  * key. Gives how many deliveries are due.
  */
 export async function sweep(env: Bindings, now: number): Promise<number> {
   const db = openDb(env.DB, 'first-primary')
-  const [, due, [deleted], awards, logged, sealed] = await db.batch([
+  const [, due, [deleted], awards, logged, sealed, lists] = await db.batch([
     beat(now),
     dueDeliveries(now),
     purgeable,
     expiring(now),
     unsealed,
     await allSealed(env.ENCRYPTION_KEYS),
+    staleLists,
   ])
   const duties = {
     deliveries: () => serve(db, env, due, now),
@@ -45,6 +48,8 @@ export async function sweep(env: Bindings, now: number): Promise<number> {
     retention: () => forgetOld(db, now),
     audit: () => sealBacklog(db, now, logged),
     secrets: async () => sealed.length === 0 && reseal(db, env.ENCRYPTION_KEYS, now),
+    // Before what is deleted is purged: the lists of a deleted system are signed once more.
+    lists: () => signLists(db, env, lists, now),
     purge: async () => deleted?.any && purge(db),
   }
   // One that fails keeps no other from being done.
@@ -55,6 +60,17 @@ export async function sweep(env: Bindings, now: number): Promise<number> {
     })
   }
   return due.length
+}
+
+/** Each for itself: one whose key does not open keeps no other waiting. */
+async function signLists(db: Db, env: Bindings, lists: readonly { uid: string }[], now: number) {
+  for (const { uid } of lists) {
+    await signList(db, env, uid, now).catch((error: unknown) => {
+      console.error(
+        JSON.stringify({ level: 'error', event: 'signing fault', list: uid, error: nameOf(error) }),
+      )
+    })
+  }
 }
 
 async function serve(db: Db, env: Bindings, due: readonly Overdue[], now: number): Promise<void> {

@@ -8,12 +8,13 @@ import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { app } from '../src/app'
 import { forgetKeys } from '../src/auth'
+import { hex } from '../src/crypto'
 import type { Bindings } from '../src/env'
 import { openDb } from '../src/store/db'
 import { lease, settle } from '../src/store/deliveries'
 import { sweep } from '../src/sweep'
 import { api, type Call, ORIGIN, sign } from './helpers/api'
-import { badge, container, levels } from './helpers/seed'
+import { badge, container, levels, PNG } from './helpers/seed'
 
 /**
  * What each route may cost: a read one round trip to D1, a write two, a public document from the cache none. Rows read grow with
@@ -102,6 +103,9 @@ const CONTAINED: Route[] = [
   ],
   ['DELETE /badges/:badge/applications/:application/reviews/:review', { uses: 'review' }],
   ['DELETE /badges/:badge/applications/:application', { uses: 'application' }],
+
+  ['GET /signing-keys'],
+  ['POST /signing-keys/rotate'],
 
   ['GET /keys'],
   ['POST /keys', { body: () => ({ role: 'admin' }) }],
@@ -206,6 +210,24 @@ const PUBLIC: Route[] = [
   ['GET /openapi.json'],
   ['GET /docs'],
   ['GET /public/assertions/:instance'],
+  // The assertion, its badge and its issuer, when none of them is kept.
+  [
+    'POST /public/verify',
+    { trips: 3, body: (_n, { instance }) => ({ url: `${ORIGIN}/public/assertions/${instance}` }) },
+  ],
+  ['GET /public/v2/assertions/:instance'],
+  ['GET /public/v2/assertions/:instance/image'],
+  ['GET /public/v2/badges/:badgeUid'],
+  ['GET /public/v2/issuers/:issuerUid'],
+  // What is signed: who asks before that signs, which takes two trips more.
+  ['GET /public/v3/credentials/:instance'],
+  ['GET /public/v3/credentials/:instance/image'],
+  ['GET /public/v3/achievements/:badgeUid'],
+  ['GET /public/v3/status/:list'],
+  ['GET /public/v3/keys/:thumbprint'],
+  ['GET /issuers/:issuerUid/did.json'],
+  // It holds all there are, up to its limit.
+  ['GET /.well-known/jwks.json', { grows: true }],
   ['GET /public/badges', { query: PAGE }],
   ['GET /public/badges', { query: ONE_PAGE, grows: true }],
   ['GET /public/images/:image'],
@@ -251,6 +273,14 @@ const counting = (to: number) =>
 const written = `op, createdAt, updatedAt`
 const NOW = 1_700_000_000_000
 
+const PNG_HEX = hex(PNG)
+/** A badge as a version holds it, no more than documents need. */
+const FROZEN = JSON.stringify({
+  ...{ name: 'A badge', type: '', consumerDescription: 'They', criteriaUrl: 'https://example.org' },
+  ...{ criteria: [], alignments: [], categories: [], tags: [], imageUrl: null },
+  system: { name: 'A system', url: 'https://example.org' },
+})
+
 /** Rows for every table that grows, made inside SQLite: two issuers in each system, and two programs in each issuer. */
 async function fill(size: Size): Promise<void> {
   const { awards, systems, badges } = SIZES[size]
@@ -273,7 +303,7 @@ async function fill(size: Size): Promise<void> {
       containers('issuers', systems * 2, 'systemId,', '1 + i / 2,'),
       containers('programs', programs, 'systemId, issuerId,', '1 + i / 4, 1 + i / 2,'),
       `insert into images (slug, systemId, hash, mimetype, data, createdAt) ${counting(badges)}
-        select '${size}-image-' || i, 1 + (i % ${programs}) / 4, 'hash' || i, 'image/png', x'00', ${NOW} from n`,
+        select '${size}-image-' || i, 1 + (i % ${programs}) / 4, 'hash' || i, 'image/png', x'${PNG_HEX}', ${NOW} from n`,
       `insert into badges (uid, slug, systemId, issuerId, programId, name, earnerDescription, consumerDescription,
           criteriaUrl, imageId, ${written}) ${counting(badges)}
         select '${size}-badge-' || i, '${size}-badge-' || i, p.systemId, p.issuerId, p.id, 'A badge', 'You', 'They',
@@ -282,11 +312,25 @@ async function fill(size: Size): Promise<void> {
       `insert into alignments (badgeId, name, url) ${counting(badges * 3)} select 1 + i / 3, 'It', 'https://example.org' from n`,
       ...lists,
       `insert into badgeVersions (badgeId, hash, badge, issuerUid, createdAt)
-        select id, 'hash' || id, '{}', uid, ${NOW} from badges`,
+        select b.id, 'hash' || b.id, '${FROZEN}', p.uid, ${NOW} from badges b join programs p on p.id = b.programId`,
+      // Each program has two keys and a list; all awards are signed, and one of a thousand is revoked in its list.
+      ...['Ed25519', 'RS256'].map(
+        (
+          algorithm,
+          i,
+        ) => `insert into signingKeys (id, thumbprint, systemId, issuerUid, algorithm, publicKey, sealed, createdAt)
+          select id * 2 + ${i}, '${size}-${algorithm}-' || id, systemId, uid, '${algorithm}', '{"kty":"OKP","x":"AA"}',
+            'v1.k1.x.x', ${NOW} from programs`,
+      ),
+      `insert into statusLists (id, uid, systemId, issuerUid, signedRevision, validFrom, encodedList, proof, keyId, createdAt)
+        select id, '${size}-list-' || id, systemId, uid, 1, ${NOW}, 'u', zeroblob(64), id * 2, ${NOW} from programs`,
       // An earner has two awards; where both would be of one badge, one is left out.
       `insert or ignore into badgeInstances (id, slug, systemId, badgeId, versionId, email, issuedOn, salt, ${written})
         select 1 + i, '${size}-award-' || i, systemId, badgeId, badgeId, 'earner-' || (i % ${awards / 2}) || '@example.org',
           ${NOW}, 'salt', ${made} from ${ofBadge}`,
+      `insert into credentials (awardId, created, ed25519KeyId, proof, rs256KeyId, jwt, statusListId, statusIndex)
+        select i.id, ${NOW}, b.programId * 2, zeroblob(64), b.programId * 2 + 1, zeroblob(256), b.programId, i.id
+        from badgeInstances i join badges b on b.id = i.badgeId`,
       `update badges set awarded = (select count(*) from badgeInstances where badgeId = badges.id)`,
       `insert into claimCodes (systemId, badgeId, code, ${written})
         select systemId, badgeId, '${size}-code-' || i, ${made} from ${ofBadge}`,
@@ -359,6 +403,10 @@ type Names = {
   image: string
   webhook: string
   delivery: string
+  badgeUid: string
+  issuerUid: string
+  list: string
+  thumbprint: string
   /** For bodies. */
   badgeId: number
   otherId: number
@@ -381,7 +429,7 @@ async function namesOf(which: Which, spare?: Word): Promise<Names> {
   // What requests have made since has other names.
   const badge = await pick(
     'badge',
-    `select id, slug, systemId, issuerId, programId from badges
+    `select id, slug, uid, systemId, issuerId, programId from badges
      where slug like '%-badge-%' and deletedAt is null`,
   )
   const ofBadge = `badgeId = ${badge.id}`
@@ -405,6 +453,8 @@ async function namesOf(which: Which, spare?: Word): Promise<Names> {
   const webhook = `select id from webhooks
     where systemId = ${badge.systemId} and op = 'filled' and url ${isSpare} 'https://spare.invalid'`
   const delivery = `select id from deliveries where systemId = ${badge.systemId} and eventId like 'evt_filled%'`
+  const issuerUid = await pick(null, `select id, uid from programs where id = ${badge.programId}`)
+  const ofIssuer = `issuerUid = '${issuerUid.uid}'`
   // From the other end, where nothing of this one is used up.
   const other = `select ${which === 'oldest' ? 'max' : 'min'}(id) as id from badges where systemId = ${badge.systemId}`
   return {
@@ -422,6 +472,12 @@ async function namesOf(which: Which, spare?: Word): Promise<Names> {
     image: (await pick(null, 'select id, slug from images')).slug ?? '',
     webhook: String((await pick(null, webhook)).id ?? ''),
     delivery: String((await pick(null, delivery)).id ?? ''),
+    badgeUid: badge.uid ?? '',
+    issuerUid: issuerUid.uid ?? '',
+    list: (await pick(null, `select id, uid from statusLists where ${ofIssuer}`)).uid ?? '',
+    thumbprint:
+      (await pick(null, `select id, thumbprint from signingKeys where ${ofIssuer}`)).thumbprint ??
+      '',
     badgeId: badge.id ?? 0,
     otherId: (await pick(null, other)).id ?? 0,
   }
@@ -635,13 +691,12 @@ describe('a route', () => {
     expect(judged).toEqual(allFine(one))
   })
 
-  it.each(CASES.filter(({ open, path }) => open && !UNKEPT.includes(path)))(
-    '$title asks the database nothing when it comes from the cache',
-    ({ title }) => {
-      expect(spentOn('large', `${title}, newest, again`).trips).toBe(0)
-      expect(spentOn('large', `${title}, oldest, again`).trips).toBe(0)
-    },
-  )
+  it.each(
+    CASES.filter(({ open, method, path }) => open && method === 'GET' && !UNKEPT.includes(path)),
+  )('$title asks the database nothing when it comes from the cache', ({ title }) => {
+    expect(spentOn('large', `${title}, newest, again`).trips).toBe(0)
+    expect(spentOn('large', `${title}, oldest, again`).trips).toBe(0)
+  })
 })
 
 describe('a key', () => {

@@ -223,16 +223,34 @@ async function makeIn(list: string, parameter: string): Promise<string> {
       return made.key.key
     }
     case 'instance': {
-      const of = (await post(`${system}/badges`, badge(slug('public')))).badge.slug
+      const given = { ...badge(slug('public')), image: PNG_URI }
+      const of = (await post(`${system}/badges`, given)).badge.slug
       return (await post(`${system}/badges/${of}/instances`, { email: email() })).instance.slug
     }
     case 'image': {
       const of = (await post(`${system}/badges`, { ...badge(slug('image')), image: PNG_URI })).badge
       return of.imageUrl.split('/').at(-1)
     }
+    case 'badgeUid':
+    case 'issuerUid':
+    case 'list':
+    case 'thumbprint':
+      return wordIn(parameter, await nameIn('/public/v3/credentials', 'instance'))
     default:
       return parameter
   }
+}
+
+/** A word of the addresses that the documents of an award name. */
+async function wordIn(parameter: string, award: string): Promise<string> {
+  const { body } = await ask({ method: 'GET', path: `/public/v3/credentials/${award}` })
+  const words: Record<string, string> = {
+    badgeUid: body.credentialSubject.achievement.id,
+    issuerUid: body.issuer.otherIdentifier[0].identifier,
+    list: body.credentialStatus.statusListCredential,
+    thumbprint: body.proof[0].verificationMethod.replace('#', '/'),
+  }
+  return words[parameter]?.split('/').at(-1) ?? ''
 }
 
 /** A body that a route takes, with canaries wherever one can stand. */
@@ -530,7 +548,7 @@ describe.each(kinds)('no %s', (kind) => {
 
   it('stands in a public document or page', () => {
     const open = said.filter(({ what }) =>
-      /^GET \/(?:public|images|docs|openapi|healthcheck)/.test(what),
+      /^GET \/(?:public|images|issuers|\.well-known|docs|openapi|healthcheck)/.test(what),
     )
     expect(open.length).toBeGreaterThan(50)
     const told = open.flatMap(({ text }) => hits(text, kind))

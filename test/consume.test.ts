@@ -6,6 +6,7 @@ import type { Doorbell } from '../src/doorbell'
 import type { Bindings } from '../src/env'
 import worker from '../src/index'
 import { lease } from '../src/store/deliveries'
+import { api } from './helpers/api'
 import {
   at,
   bellOf,
@@ -29,7 +30,7 @@ import {
   stubReceivers,
   withBell,
 } from './helpers/deliveries'
-import { rows } from './helpers/seed'
+import { levels, rows, seedBadge } from './helpers/seed'
 
 const QUEUE = 'badgekit-deliveries'
 const SLOW = 'badgekit-deliveries-slow'
@@ -234,7 +235,9 @@ describe('the two queues', () => {
     )
     expect(result).toEqual({ outcome: 'ok', acked: [0, 1, 2], retried: [] })
     expect(ids(bells.slow).sort((a, b) => a - b)).toEqual(seeded.ids)
-    expect(bells.slow.every(({ body }) => body.webhook === seeded.webhookId)).toBe(true)
+    expect(bells.slow.map(({ body }) => body)).toEqual(
+      ids(bells.slow).map((id) => bell({ id, webhookId: seeded.webhookId })),
+    )
     expect(bells.rung).toEqual([])
     expect(await seeded.hook.received()).toEqual([])
     expect(await find(seeded.id)).toMatchObject({ attempts: 0 })
@@ -343,3 +346,66 @@ it('records a message that the queue gives up on, after it has gone through the 
     interval: 100,
   })
 }, 20_000)
+
+describe('an award', () => {
+  const seedAwards = async (n: number) => {
+    const seed = await seedBadge(levels[0])
+    const emails = all(n).map((i) => `earner-${i}@example.org`)
+    await api.post(`${seed.path}/instances/bulk`, { emails })
+    const { results } = await env.DB.prepare(
+      'select i.id from badgeInstances i join badges b on b.id = i.badgeId where b.slug = ? order by i.id',
+    )
+      .bind(seed.badge.slug)
+      .all<{ id: number }>()
+    return results.map(({ id }) => id)
+  }
+  const isSigned = async (id: number) =>
+    (await env.DB.prepare('select id from credentials where awardId = ?').bind(id).first()) !== null
+
+  it('is signed after the deliveries of its batch, once, and its bell is answered', async () => {
+    const [id = 0] = await seedAwards(1)
+    const seeded = await seedDelivery()
+    const result = await run([
+      { award: id },
+      bell({ id: seeded.id, webhookId: seeded.webhookId }),
+      { award: id },
+    ])
+    expect(result).toEqual({ outcome: 'ok', acked: [0, 1, 2], retried: [] })
+    expect(await isSigned(id)).toBe(true)
+    expect(await find(seeded.id)).toMatchObject({ state: 'delivered' })
+    const signedAt = await env.DB.prepare(
+      'select (select endedAt from deliveries where id = ?) / 1000 * 1000 <= created as later from credentials where awardId = ?',
+    )
+      .bind(seeded.id, id)
+      .first('later')
+    expect(signedAt).toBe(1)
+  })
+
+  it('that is not there is answered; where the database fails it is asked for again', async () => {
+    expect(await run([{ award: 999_999_999 }])).toMatchObject({ acked: [0], retried: [] })
+    const [id = 0] = await seedAwards(1)
+    const down = { ...silent, DB: failing } as unknown as Bindings
+    expect(await run([{ award: id }], down)).toMatchObject({ acked: [], retried: [0] })
+    expect(await isSigned(id)).toBe(false)
+  })
+
+  it('whose issuer’s key does not open is asked for again, and keeps no other waiting', async () => {
+    const [one = 0] = await seedAwards(1)
+    const [two = 0] = await seedAwards(1)
+    const system = await env.DB.prepare(
+      'select s.slug from badgeInstances i join systems s on s.id = i.systemId where i.id = ?',
+    )
+      .bind(one)
+      .first('slug')
+    await api.post(`/systems/${system}/signing-keys/rotate`)
+    await env.DB.prepare(
+      `update signingKeys set sealed = 'v1.gone.AAAA.AAAA'
+       where systemId = (select systemId from badgeInstances where id = ?)`,
+    )
+      .bind(one)
+      .run()
+    const result = await run([{ award: one }, { award: two }])
+    expect(result).toMatchObject({ acked: [1], retried: [0] })
+    expect([await isSigned(one), await isSigned(two)]).toEqual([false, true])
+  })
+})

@@ -116,9 +116,21 @@ const TABLE: Endpoint[] = [
 
 /** What this server has beyond the contract's table. */
 const ADDITIONS = [
+  'POST /public/verify',
   'GET /images/:image',
   'GET /openapi.json',
   'GET /docs',
+  'GET /public/v2/assertions/:instance',
+  'GET /public/v2/assertions/:instance/image',
+  'GET /public/v2/badges/:badgeUid',
+  'GET /public/v2/issuers/:issuerUid',
+  'GET /public/v3/credentials/:instance',
+  'GET /public/v3/credentials/:instance/image',
+  'GET /public/v3/achievements/:badgeUid',
+  'GET /public/v3/status/:list',
+  'GET /public/v3/keys/:thumbprint',
+  'GET /issuers/:issuerUid/did.json',
+  'GET /.well-known/jwks.json',
   'GET /systems/:system/webhooks',
   'POST /systems/:system/webhooks',
   ...levels.flatMap(({ path }) => [
@@ -128,6 +140,8 @@ const ADDITIONS = [
     `PUT ${path}/keys/:key`,
     `DELETE ${path}/keys/:key`,
     `POST ${path}/keys/:key/secret/rotate`,
+    `GET ${path}/signing-keys`,
+    `POST ${path}/signing-keys/rotate`,
   ]),
   'GET /systems/:system/audit',
   'POST /systems/:system/privacy/export',

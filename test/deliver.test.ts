@@ -414,7 +414,7 @@ describe('a webhook that leads inside', () => {
 })
 
 describe('the doorbell', () => {
-  it('is rung for each delivery of an award, and carries nothing but two numbers', async () => {
+  it('is rung for each delivery of an award, and for its signature, and carries numbers alone', async () => {
     const seed = await seedBadge(atSystem)
     const hooks = [await seedWebhook(seed.system), await seedWebhook(seed.system)]
     const bell = withBell()
@@ -423,6 +423,7 @@ describe('the doorbell', () => {
     expect(bell.rung).toEqual([
       { body: body(1), delaySeconds: 0 },
       { body: body(0), delaySeconds: 0 },
+      { body: { award: expect.any(Number) } },
     ])
     expect(bell.slow).toEqual([])
   })
@@ -474,7 +475,8 @@ describe('the doorbell', () => {
     const before = (await outbox()).length
     const { id } = await pending(hook, seed.path, queuesDown)
     expect((await outbox()).slice(before)).toMatchObject([{ type: 'badge.awarded', deliveries: 1 }])
-    expect(warned).toHaveBeenCalledOnce()
+    // Once for its delivery, once for its signature.
+    expect(warned).toHaveBeenCalledTimes(2)
     expect(await hook.received()).toEqual([])
     const bell = withBell()
     await sweep(bell.env, Date.now())

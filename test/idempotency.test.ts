@@ -116,6 +116,7 @@ const ASKS: Record<string, (path: string) => Promise<Ask>> = {
     const { key } = await made(`${path}/keys`, {}, 'key')
     return { path: `${path}/keys/${key}/secret/rotate`, body: { grace: 60 } }
   },
+  '/signing-keys/rotate': async (path) => ({ path: `${path}/signing-keys/rotate` }),
   '/milestones': async (path) => {
     const [primary, support] = [await badgeIn(path), await badgeIn(path)]
     const body = { primaryBadgeId: primary.id, numberRequired: 1, supportBadges: [support.id] }
@@ -173,9 +174,9 @@ const READS = ['/privacy/export']
 type Route = { template: string; level: Level; below: string }
 
 const isOpen = (handler: object) => (handler as { [ABOUT]?: { open?: boolean } })[ABOUT]?.open
-const templates = new Set(
-  app.routes.filter((one) => one.method === 'POST' && !isOpen(one.handler)).map(({ path }) => path),
-)
+const posts = app.routes.filter(({ method }) => method === 'POST')
+const open = posts.filter(({ handler }) => isOpen(handler)).map(({ path }) => path)
+const templates = new Set(posts.map(({ path }) => path).filter((path) => !open.includes(path)))
 const POSTS: Route[] = [...templates].map((template) => {
   const level = levels.findLast(({ path }) => template.startsWith(`${path}/`))
   return { template, level: level ?? levels[0], below: template.slice(level?.path.length ?? 0) }

@@ -147,8 +147,13 @@ describe('a private route', () => {
 })
 
 describe('a public route', () => {
-  it.each(open)('$path needs no token', async ({ path }) => {
-    const { status } = await ask('GET', filled(path))
+  it.each(open)('$method $path needs no token', async ({ method, path }) => {
+    const headers = { 'Content-Type': 'application/json' }
+    const { status } = await ask(
+      method,
+      filled(path),
+      method === 'POST' ? { body: '{}', headers } : {},
+    )
     expect([200, 404]).toContain(status)
   })
 

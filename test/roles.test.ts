@@ -63,6 +63,8 @@ const STATED: Record<string, Need> = {
   'PUT {C}/keys/:key': 'admin',
   'DELETE {C}/keys/:key': 'admin',
   'POST {C}/keys/:key/secret/rotate': 'admin',
+  'GET {C}/signing-keys': 'admin',
+  'POST {C}/signing-keys/rotate': 'admin',
 
   'GET {S}/webhooks': 'admin',
   'POST {S}/webhooks': 'admin',
@@ -100,7 +102,8 @@ const OWN = `DELETE ${SYSTEM.path}`
 const NEEDS = new Map(spelled.map(([route, need]) => [route, route === OWN ? 'admin' : need]))
 
 /** The private routes: what asks for a signature. */
-const open = /^GET \/(?:$|healthcheck|openapi\.json|docs|public\/|images\/|did\.json|\.well-known)/
+const open =
+  /^POST \/public\/verify$|^GET \/(?:$|healthcheck|openapi\.json|docs|public\/|images\/|issuers\/|\.well-known)/
 const routes = [
   ...new Set(
     app.routes

@@ -12,13 +12,14 @@ const EXPECTED = 2_000
 let serial = 0
 
 /**
- * Gives the bytes of the next request of a plan. A path or a body in which `{n}` stands is another one each time.
- * @param {{ method: string, path: string, body?: string, secret?: string }} plan
+ * Gives the bytes of the next request of a plan. A path or a body in which `{n}` stands is another one each time; of several
+ * paths each is asked for once.
+ * @param {{ method: string, path: string | string[], body?: string, secret?: string }} plan
  * @param {number} port
  */
 function requestOf({ method, path, body, secret }, port) {
   const n = `${process.pid}-${++serial}`
-  const target = path.replaceAll('{n}', n)
+  const target = (typeof path === 'string' ? path : (path.pop() ?? '/')).replaceAll('{n}', n)
   const text = body?.replaceAll('{n}', n)
   const lines = [`${method} ${target} HTTP/1.1`, `Host: 127.0.0.1:${port}`, 'Accept: */*']
   if (secret !== undefined) {
@@ -33,7 +34,7 @@ function requestOf({ method, path, body, secret }, port) {
 }
 
 /** @param {Parameters<typeof requestOf>[0]} plan */
-const isFixed = ({ path, body }) => !`${path}${body}`.includes('{n}')
+const isFixed = ({ path, body }) => typeof path === 'string' && !`${path}${body}`.includes('{n}')
 
 /**
  * How long the first whole answer in the bytes is; 0 when it is not all there yet.

@@ -3,11 +3,11 @@ import * as z from 'zod'
 import type { Env } from '../env'
 import { ApiError, codeAlreadyUsed, conflict, invalid, notFound, taken } from '../errors'
 import { sendVersion } from '../etag'
+import { evidence, narrative } from '../evidenceField'
 import { readFields } from '../fields'
 import { ListQuery, listOf, sendList, sendListWithBadges } from '../lists'
-import { inBadge, inContainer, inInstance, type Scope } from '../scope'
+import { inContainer, inInstance, inPicturedBadge, type PicturedBadge, type Scope } from '../scope'
 import { about, body, query } from '../spec'
-import type { BadgeRow } from '../store/badges'
 import { noSuchCode, tooManyCodes } from '../store/codeMisses'
 import { milestonesAbove } from '../store/completions'
 import {
@@ -17,6 +17,7 @@ import {
   type InstanceRow,
   listInstances,
   listInstancesOf,
+  type PicturedInstance,
   type Refusal,
   revoke,
 } from '../store/instances'
@@ -25,7 +26,13 @@ import { email, optionalFlag, optionalText, timestamp } from '../values'
 import { viewBadge } from '../views/badges'
 import { Instance, viewInstance } from '../views/instances'
 
-const shared = { issuedOn: timestamp(), expires: timestamp(), comment: optionalText() }
+const shared = {
+  issuedOn: timestamp(),
+  expires: timestamp(),
+  comment: optionalText(),
+  narrative: narrative(),
+  evidence: evidence(),
+}
 const NewInstance = z.object({
   email: email(),
   slug: optionalText(255),
@@ -56,16 +63,16 @@ export const instances = new Hono<Env>()
   .get(
     '/badges/:badge/instances',
     about('List the awards of a badge', listOf('instances', Instance)),
-    inBadge,
+    inPicturedBadge,
     query(ListQuery),
     (c) => {
       const { scope } = c.var
       const origin = c.env.PUBLIC_ORIGIN
-      const answer = ({ badge }: { badge: BadgeRow }) => {
+      const answer = ({ badge }: { badge: PicturedBadge }) => {
         const shown = viewBadge(badge, origin)
         return {
           plural: 'instances',
-          view: (row: InstanceRow) => viewInstance(row, shown, origin),
+          view: (row: InstanceRow) => viewInstance(row, shown, origin, badge.imageType),
         }
       }
       return sendList(c, scope, answer, listInstances(scope.badgeId))
@@ -75,7 +82,7 @@ export const instances = new Hono<Env>()
   .post(
     '/badges/:badge/instances',
     about('Award a badge', Changed, { status: 201 }),
-    inBadge,
+    inPicturedBadge,
     body(NewInstance),
     async (c) => {
       const { scope, caller } = c.var
@@ -95,7 +102,8 @@ export const instances = new Hono<Env>()
         throw refusal(result, badge.row.slug, origin, input, c.var.now)
       }
       c.header('Location', assertionPath(result.row.slug))
-      return c.json({ status: 'created', instance: viewInstance(result.row, null, origin) }, 201)
+      const instance = viewInstance(result.row, null, origin, badge.row.imageType)
+      return c.json({ status: 'created', instance }, 201)
     },
   )
 
@@ -104,7 +112,7 @@ export const instances = new Hono<Env>()
     about('Award a badge to many', z.object({ status: z.string(), instances: z.array(Instance) }), {
       status: 201,
     }),
-    inBadge,
+    inPicturedBadge,
     body(NewInstances),
     async (c) => {
       const { scope, caller } = c.var
@@ -114,7 +122,8 @@ export const instances = new Hono<Env>()
       const emails = readEmails(input.emails)
       const result = await awardMany(caller, badge, emails, input)
       if ('refused' in result) throw refusal(result, badge.row.slug, origin)
-      const instances = result.rows.map((row) => viewInstance(row, null, origin))
+      const { imageType } = badge.row
+      const instances = result.rows.map((row) => viewInstance(row, null, origin, imageType))
       return c.json({ status: 'created', instances }, 201)
     },
   )
@@ -122,7 +131,7 @@ export const instances = new Hono<Env>()
   .get('/badges/:badge/instances/:email', about('Show an award', One), inInstance, async (c) => {
     const { badge, instance } = await c.var.scope.with()
     const origin = c.env.PUBLIC_ORIGIN
-    const shown = viewInstance(instance, viewBadge(badge, origin), origin)
+    const shown = viewInstance(instance, viewBadge(badge, origin), origin, badge.imageType)
     return sendVersion(c, instance, { instance: shown })
   })
 
@@ -138,9 +147,9 @@ export const instances = new Hono<Env>()
       const reason = readReason(c.req.valid('query').reason ?? (await bodyReason(type, c.var.raw)))
       const origin = c.env.PUBLIC_ORIGIN
       const shown = viewBadge(badge, origin)
-      const { badge: _badge, urls: _urls, ...instance } = viewInstance(row, null, origin)
-      if (!(await revoke(caller, row, shown, instance, reason))) await scope.with()
-      return c.json({ status: 'deleted', instance: viewInstance(row, shown, origin) })
+      const instance = viewInstance(row, shown, origin, badge.imageType)
+      if (!(await revoke(caller, row, shown, told(instance), reason))) await scope.with()
+      return c.json({ status: 'deleted', instance })
     },
   )
 
@@ -152,12 +161,13 @@ export const instances = new Hono<Env>()
     (c) => {
       const { scope } = c.var
       const origin = c.env.PUBLIC_ORIGIN
-      return sendListWithBadges<InstanceRow>(
+      return sendListWithBadges<PicturedInstance>(
         c,
         scope,
         {
           plural: 'instances',
-          view: (row, badge) => viewInstance(row, badge(row.badgeId) ?? null, origin),
+          view: (row, badge) =>
+            viewInstance(row, badge(row.badgeId) ?? null, origin, row.imageType),
         },
         listInstancesOf(scope.container, c.req.param('email')),
       )
@@ -165,13 +175,26 @@ export const instances = new Hono<Env>()
   )
 
 /** The badge of the path with the milestones that an award of it may complete, in one look-up. */
-async function awardable(scope: Scope<{ badge: BadgeRow }>, origin: string): Promise<Awardable> {
+async function awardable(
+  scope: Scope<{ badge: PicturedBadge }>,
+  origin: string,
+): Promise<Awardable & { row: PicturedBadge }> {
   const { badge, rows } = await scope.with(milestonesAbove(scope.badgeId))
   const above = rows[0]
     .filter(({ id }) => id !== badge.id)
     .map((row) => ({ ...row, shown: viewBadge(row, origin) }))
   return { row: badge, shown: viewBadge(badge, origin), above }
 }
+
+/** An award as messages tell of it: the contract's members, without the badge, which stands beside it. */
+const told = ({ slug, email, expires, issuedOn, claimCode, assertionUrl }: Instance) => ({
+  slug,
+  email,
+  expires,
+  issuedOn,
+  claimCode,
+  assertionUrl,
+})
 
 /** The addresses of a bulk award. Throws for what is no list, for too many, and for each that is no address. */
 function readEmails(given: unknown): string[] {

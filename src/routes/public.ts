@@ -3,6 +3,7 @@ import { cors } from 'hono/cors'
 import * as z from 'zod'
 import openapi from '../../docs/openapi.json'
 import { prefersHtml } from '../accept'
+import { atPrimaryIfMissing } from '../documents'
 import type { Env } from '../env'
 import { ApiError } from '../errors'
 import { levels, nearestFirst } from '../levels'
@@ -10,16 +11,15 @@ import { ListQuery, listOf, sendList } from '../lists'
 import { cached } from '../publicCache'
 import { everywhere, type In, inBadge, inContainer } from '../scope'
 import { about, query } from '../spec'
-import { type BadgeRow, listPublicBadges } from '../store/badges'
+import { type BadgeRow, listEarnable, listPublicBadges } from '../store/badges'
 import { findChain, type NestedContainer } from '../store/containers'
-import { openDb } from '../store/db'
 import { findImage } from '../store/images'
 import { findPublicInstance } from '../store/instances'
 import { badgePath, publicPath, type Slugs } from '../urls'
 import { filter } from '../values'
 import { type ApiDescription, DOCS_POLICY, docsPage } from '../views/docsPage'
 import { viewAssertion, viewBadgeClass, viewIssuer, viewRevoked } from '../views/openbadges'
-import { pageOfAward, pageOfBadge, pageOfIssuer } from '../views/pageContents'
+import { MAX_EARNABLE, pageOfAward, pageOfBadge, pageOfIssuer } from '../views/pageContents'
 import {
   awardPage,
   badgePage,
@@ -42,14 +42,16 @@ const OPEN = { open: true } as const
 type Forms = { json: unknown; html: () => string; gone?: boolean }
 
 /** A handler that answers with the form that the caller prefers, from the cache where it can. */
-function document<E extends Env, P extends string>(make: (c: Context<E, P>) => Promise<Forms>) {
+function document<E extends Env, P extends string>(
+  make: (c: Context<E, P>, wantsPage: boolean) => Promise<Forms>,
+) {
   return (given: Context<E, P>): Promise<Response> => {
     // The route's own context, seen as every request's: `Context` is invariant in its variables.
     const c = given as unknown as Context<Env>
     const wantsPage = c.req.query('as') !== 'json' && prefersHtml(c.req.header('Accept'))
     return cached(c, wantsPage ? 'html' : 'json', async () => {
       try {
-        const { json, html, gone } = await atPrimaryIfMissing(c, () => make(given))
+        const { json, html, gone } = await atPrimaryIfMissing(c, () => make(given, wantsPage))
         const status = gone ? 410 : 200
         return wantsPage ? page(c, html(), status) : c.json(json as object, status)
       } catch (error) {
@@ -58,18 +60,6 @@ function document<E extends Env, P extends string>(make: (c: Context<E, P>) => P
         throw error
       }
     })
-  }
-}
-
-/** A replica may not know yet what was made a moment ago: what is missing there is asked for once more at the primary. */
-async function atPrimaryIfMissing(c: Context<Env>, make: () => Promise<Forms>): Promise<Forms> {
-  try {
-    return await make()
-  } catch (error) {
-    if (!(error instanceof ApiError) || error.status !== 404 || c.var.db.spent.atPrimary)
-      throw error
-    c.set('db', openDb(c.env.DB, 'first-primary'))
-    return make()
   }
 }
 
@@ -163,14 +153,18 @@ for (const { path } of levels) {
     `/public${path}`,
     about('Show an issuer', Document, OPEN),
     inContainer,
-    document<In<object>, string>(async (c) => {
+    document<In<object>, string>(async (c, wantsPage) => {
       const { scope } = c.var
-      const { rows } = await scope.with(findChain(scope.container))
+      const { rows } = await scope.with(
+        findChain(scope.container),
+        // Only people are shown them.
+        listEarnable(scope.container, wantsPage ? MAX_EARNABLE + 1 : 0),
+      )
       const chain = rows[0][0] ? nearestFirst<NestedContainer>(rows[0][0]) : []
       const origin = c.env.PUBLIC_ORIGIN
       return {
         json: viewIssuer(chain, scope.slugs, origin),
-        html: () => issuerPage(pageOfIssuer(chain, scope.slugs, origin)),
+        html: () => issuerPage(pageOfIssuer(chain, rows[1], scope.slugs, origin)),
       }
     }),
   )

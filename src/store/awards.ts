@@ -61,15 +61,23 @@ export type Awards = {
   comment: string | null
 }
 
-type Asked = Awards & {
-  /** The slug of a single award; random when null. */
-  slug: string | null
-  /** Whether earners who hold the badge get it again, where the badge allows it. */
-  repeat: boolean
-  claimCode: string | null
-  /** What else must be true, in SQL. */
-  condition?: SQL
+/** What is told of how it was earned. */
+export type Told = {
+  narrative: string | null
+  /** JSON: an array of `Evidence`. */
+  evidence: string | null
 }
+
+type Asked = Awards &
+  Told & {
+    /** The slug of a single award; random when null. */
+    slug: string | null
+    /** Whether earners who hold the badge get it again, where the badge allows it. */
+    repeat: boolean
+    claimCode: string | null
+    /** What else must be true, in SQL. */
+    condition?: SQL
+  }
 
 /** The newest live award of a badge to an earner (`email`, in SQL). */
 export const held = ({ id, systemId }: BadgeId, email: SQL) => sql`
@@ -103,11 +111,11 @@ export function awardStatements(asked: Asked) {
     sql`
       with takers as (${takers})
       insert into badgeInstances (slug, systemId, badgeId, versionId, email, issuedOn, expires, claimCode, once,
-        salt, op, createdAt, updatedAt)
+        salt, narrative, evidence, op, createdAt, updatedAt)
       select ${slug ?? sql`lower(hex(randomblob(20)))`}, ${badge.systemId}, ${badge.id},
         ${versionId(version)}, t.email, ${issuedOn}, ${expires}, ${claimCode},
         ${asked.repeat ? sql`not ${repeatable}` : sql`1`},
-        lower(hex(randomblob(16))), ${op}, ${now}, ${now}
+        lower(hex(randomblob(16))), ${asked.narrative}, ${asked.evidence}, ${op}, ${now}, ${now}
       from takers t where ${hasRoom(badge.id, room)} and ${asked.condition ?? sql`1`}
       order by t.place
       on conflict (slug) do nothing`,

@@ -5,13 +5,14 @@ import { idFrom } from '../crypto'
 import type { Caller } from '../env'
 import { recordEach } from '../events'
 import { type Container, type Containers, levels, type Place } from '../levels'
-import { badgePaths, publicPath, type Slugs } from '../urls'
+import { badgePaths, badgeUidPaths, publicPath, type Slugs } from '../urls'
 import { badgeJson } from './badgeJson'
 import { type ListsInput, replaceLists } from './badgeLists'
 import { containerJson, containerSlugs, isLive, joinContainers } from './containers'
 import { bump, bumpContainers, containerTotal, countOf } from './counters'
 import { fixed, insertIf, type List, type Statement, updateWhere, wrote } from './db'
 import { attachImage, type NewImage } from './images'
+import { touchLists } from './statusLists'
 
 /** A badge with its containers, each a JSON text of `containerJson`. */
 export type BadgeRow = typeof badges.$inferSelect & Containers
@@ -30,6 +31,9 @@ export const containerTexts = fixed(containerColumns(` || ''`))
 
 /** The columns of `BadgeRow` for `badges b`. */
 export const badgeColumns = fixed(sql`b.*, ${containerColumns()}`)
+
+/** What the image of `badges b` is, in SQL; null of a remote one. */
+export const imageType = fixed(sql`(select m.mimetype from images m where m.id = b.imageId)`)
 
 /** Rows of `badges b` that hang, at any depth, from a container. */
 export const within = (container: Container): SQL =>
@@ -84,8 +88,28 @@ export const listPublicBadges = (archived: boolean | null): List<Listed> => ({
   total: sql<{ total: number }>`select count(*) as total ${publicBadges(archived)}`,
 })
 
+export type EarnableRow = Slugs & Pick<BadgeRow, 'slug' | 'name' | 'strapline' | 'image'>
+
+/** The newest badges of a container that can be earned, by the slugs that address them. */
+export const listEarnable = (container: Container, limit: number): Statement<EarnableRow> =>
+  sql<EarnableRow>`
+    select b.slug, b.name, b.strapline, b.image, ${containerSlugs}
+    from badges b ${joinContainers('b')}
+    where ${within(container)} ${isArchived(false)}
+    order by b.id desc limit ${limit}`
+
 const findByUid = (uid: string): Statement<BadgeRow> =>
   sql<BadgeRow>`select ${badgeColumns} from badges b where b.uid = ${uid}`
+
+/** A badge by its permanent id, or only that it has ended. */
+export const findBadgeByUid = (
+  uid: string,
+): Statement<BadgeRow & { endedAt: number | null }> => sql<BadgeRow & { endedAt: number | null }>`
+  select ${badgeColumns}, coalesce(b.deletedAt, s.deletedAt, t.revokedAt) as endedAt
+  from (select ${uid} as uid) q
+  left join badges b on b.uid = q.uid
+  left join systems s on s.id = b.systemId
+  left join tombstones t on t.kind = 'badge' and t.uid = q.uid`
 
 /** What a request may say of a badge. An absent member of a PUT leaves what stands; lists are replaced whole. */
 export type BadgeInput = Partial<
@@ -183,7 +207,7 @@ export async function updateBadge(
       sql<BadgeRow>`${findByUid(row.uid)} and ${done}`,
       sql<{ live: 0 | 1 }>`select deletedAt is null as live from badges where ${which}`,
     ],
-    forget: publicPathsOf(slugs, row.slug),
+    forget: publicPathsOf(slugs, row),
   })
   return rows[0] ? { row: rows[0] } : { refused: state[0]?.live ? 'limit' : 'gone' }
 }
@@ -218,6 +242,7 @@ export async function deleteBadge(caller: Caller, row: BadgeRow, slugs: Slugs): 
       ...bumpContainers(row, 'badges', -1, done),
       ...bumpContainers(row, 'applications', sql`-${countOf(systemId, 'applications', id)}`, done),
       bump(systemId, 'milestones', systemId, sql`-(select count(*) from (${leading}))`, done),
+      touchLists(systemId, done),
     ],
     done,
     of: { table: badges, id },
@@ -227,9 +252,12 @@ export async function deleteBadge(caller: Caller, row: BadgeRow, slugs: Slugs): 
       sql`delete from milestones where primaryBadgeId = ${id} and ${done}`,
     ],
     read: [committed(op)],
-    forget: publicPathsOf(slugs, row.slug),
+    forget: publicPathsOf(slugs, row),
   })
   return rows.length > 0
 }
 
-const publicPathsOf = (slugs: Slugs, badge: string) => badgePaths(slugs, badge).map(publicPath)
+const publicPathsOf = (slugs: Slugs, { slug, uid }: BadgeRow) => [
+  ...badgePaths(slugs, slug).map(publicPath),
+  ...badgeUidPaths(uid),
+]

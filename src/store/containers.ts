@@ -13,10 +13,11 @@ import {
   type Place,
   perLevel,
 } from '../levels'
-import { containerPath, publicPath, type Slugs } from '../urls'
+import { containerPath, issuerUidPaths, publicPath, type Slugs } from '../urls'
 import { bump, counterOf } from './counters'
 import { fixed, insertIf, type List, type Statement, updateWhere, wrote } from './db'
 import { attachImage, type NewImage } from './images'
+import { touchLists } from './statusLists'
 
 /** A row of any level and, as JSON, the containers below it. */
 export type ContainerRow = typeof systems.$inferSelect &
@@ -172,7 +173,7 @@ export async function updateContainer(
     of: { table: level.table, id: row.id },
     audit: { systemId, target: `${level.plural}/${row.uid}` },
     read: [sql<ContainerRow>`${findByUid(level, row.uid)} and ${done}`],
-    forget: [publicPath(containerPath(slugs))],
+    forget: [publicPath(containerPath(slugs)), ...issuerUidPaths(row.uid)],
   })
   return rows[0]
 }
@@ -216,6 +217,8 @@ export async function deleteContainer(
       updateWhere(level.table, end, sql`${which} and deletedAt is null`),
       ...orphans,
       bump(level.parent ? systemId : 0, level.plural, parentOf(level, row) ?? 0, -1, done),
+      // What its issuers have signed ends with a system, and with nothing less.
+      ...(level.parent ? [] : [touchLists(systemId, done)]),
     ],
     done,
     of: { table: level.table, id: row.id },
@@ -223,7 +226,7 @@ export async function deleteContainer(
     // Those of a system go with all that it has (`purge.ts`).
     remove: level.parent ? keysOf(level, row, done) : [],
     read: [committed(op)],
-    forget: [publicPath(containerPath(slugs))],
+    forget: [publicPath(containerPath(slugs)), ...issuerUidPaths(row.uid)],
   })
   return rows.length > 0
 }
@@ -252,6 +255,31 @@ export const findChain = (container: Container): Statement<Containers> => sql<Co
     ),
     sql`, `,
   )}`
+
+/** A container, by its permanent id, and those above it; or only that it has ended. */
+export const findIssuerByUid = (
+  uid: string,
+): Statement<Containers & { endedAt: number | null }> => {
+  const of = (level: Level) => {
+    const json = levels.map((other) => {
+      if (other === level) return containerJson('x')
+      if (!above(level).includes(other)) return sql`null`
+      return sql`(select ${containerJson('y')} from ${tableOf(other)} y
+        where y.id = ${sql.raw(`x.${other.column}`)})`
+    })
+    const system = level.parent ? sql`x.systemId` : sql`x.id`
+    return sql`
+      select ${sql.join(
+        levels.map(({ name }, i) => sql`${json[i]} as ${sql.raw(name)}`),
+        sql`, `,
+      )}, coalesce(x.deletedAt, (select s.deletedAt from systems s where s.id = ${system})) as endedAt
+      from ${tableOf(level)} x where x.uid = ${uid}`
+  }
+  const none = sql.raw(levels.map(() => 'null').join(', '))
+  return sql<Containers & { endedAt: number | null }>`
+    ${sql.join(levels.map(of), sql` union all `)}
+    union all select ${none}, t.revokedAt from tombstones t where t.kind = 'issuer' and t.uid = ${uid}`
+}
 
 /** The slugs of a row's containers, by their levels' names; with `joinContainers`. */
 export const containerSlugs = sql.raw(

@@ -2,26 +2,42 @@ import { type SQL, sql } from 'drizzle-orm'
 import { badgeInstances } from '../../drizzle/schema'
 import { commit, committed, isCommitted } from '../commit'
 import { idFrom } from '../crypto'
+import { ringForAward } from '../doorbell'
 import type { Caller } from '../env'
 import { recordEvent } from '../events'
 import type { Container } from '../levels'
-import { assertionPath } from '../urls'
+import { forget } from '../publicCache'
+import { awardPaths, statusListPath } from '../urls'
 import type { Badge } from '../views/badges'
-import { type Awards, awardStatements, type Earners, held, manyEarners, oneEarner } from './awards'
-import { type BadgeRow, badgeColumns, within } from './badges'
+import {
+  type Awards,
+  awardStatements,
+  type Earners,
+  held,
+  manyEarners,
+  oneEarner,
+  type Told,
+} from './awards'
+import { type BadgeRow, badgeColumns, imageType, within } from './badges'
 import { mayGuess } from './codeMisses'
 import { claimStatements, isClaimable, isUsable } from './codes'
 import { type MilestoneAbove, milestoneStatements } from './completions'
 import { type List, type Statement, updateWhere, wrote } from './db'
+import { endCredentials } from './statusLists'
 import { freeze } from './versions'
 
 export type InstanceRow = typeof badgeInstances.$inferSelect
+/** The same with what its badge's image is; null of a remote one. */
+export type PicturedInstance = InstanceRow & { imageType: string | null }
 
 /** What a request may say of an award. Times are milliseconds. */
 export type AwardInput = {
   issuedOn?: number | null
   expires?: number | null
   comment?: string | null
+  narrative?: string | null
+  /** JSON: an array of `Evidence`. */
+  evidence?: string | null
 }
 export type SingleAward = AwardInput & {
   email: string
@@ -81,7 +97,10 @@ export async function award(
       stateOf(row, input, slug, code, caller.now),
     ],
   })
-  return rows[0] ? { row: rows[0] } : refusal(state[0], input.claimCode !== null)
+  if (!rows[0]) return refusal(state[0], input.claimCode !== null)
+  // Its answer does not wait for the signature; a repeated request has rung already.
+  if (!caller.isReplay) caller.waitUntil(ringForAward(caller.env, rows[0].id))
+  return { row: rows[0] }
 }
 
 /** Awards a badge to all who do not hold it yet (contract §5.3), or to nobody when not all of them have a place. */
@@ -130,7 +149,7 @@ async function awardsOf(
   { row, shown }: Awardable,
   earners: Earners,
   input: AwardInput,
-): Promise<Awards> {
+): Promise<Awards & Told> {
   return {
     op,
     now,
@@ -141,6 +160,8 @@ async function awardsOf(
     issuedOn: input.issuedOn ?? now,
     expires: input.expires ?? null,
     comment: input.comment ?? null,
+    narrative: input.narrative ?? null,
+    evidence: input.evidence ?? null,
   }
 }
 
@@ -208,13 +229,13 @@ export const listInstances = (badgeId: SQL): List<InstanceRow> => ({
 })
 
 /** The live awards to an earner of the badges in a container, in id order. */
-export function listInstancesOf(container: Container, email: string): List<InstanceRow> {
+export function listInstancesOf(container: Container, email: string): List<PicturedInstance> {
   const from = sql`from badgeInstances i join badges b on b.id = i.badgeId
     where i.systemId = ${container.systemId} and i.email = ${email} and i.revokedAt is null
       and ${within(container)}`
   return {
-    rows: ({ after, limit, offset }) => sql<InstanceRow>`
-      select i.* ${from} ${after ? sql`and i.id > ${after[0]}` : sql``}
+    rows: ({ after, limit, offset }) => sql<PicturedInstance>`
+      select i.*, ${imageType} as imageType ${from} ${after ? sql`and i.id > ${after[0]}` : sql``}
       order by i.id limit ${limit} offset ${offset}`,
     keyOf: ({ id }) => [id],
     total: sql<{ total: number }>`select count(*) as total ${from}`,
@@ -228,6 +249,9 @@ export type PublicRow = BadgeRow & {
   expires: number | null
   narrative: string | null
   evidence: string | null
+  /** What its badge's image is, and was when it was awarded; null of a remote one. */
+  imageType: string | null
+  imageTypeThen: string | null
   /** When it stopped being valid: revoked, or its badge or system deleted. */
   endedAt: number | null
   revocationReason: string | null
@@ -236,6 +260,9 @@ export type PublicRow = BadgeRow & {
 /** What an assertion URL tells: the award with its badge, or only that it has ended. */
 export const findPublicInstance = (slug: string): Statement<PublicRow> => sql<PublicRow>`
   select ${badgeColumns}, i.slug as awardSlug, i.email, i.issuedOn, i.expires, i.narrative, i.evidence,
+    ${imageType} as imageType,
+    (select m.mimetype from badgeVersions v join images m on m.id = v.imageId
+      where v.id = i.versionId) as imageTypeThen,
     coalesce(i.revokedAt, b.deletedAt, s.deletedAt, t.revokedAt) as endedAt,
     coalesce(i.revocationReason, t.revocationReason) as revocationReason
   from (select ${slug} as slug) q
@@ -270,7 +297,7 @@ export async function revoke(
     body: JSON.stringify({ action: 'revoke', uid: slug, badge, email }),
     data: JSON.stringify({ instance, badge, revocationReason: reason }),
   }
-  const [rows] = await commit(caller, {
+  const [rows, lists] = await commit(caller, {
     change: [
       updateWhere(
         badgeInstances,
@@ -278,13 +305,24 @@ export async function revoke(
         sql`${which} and revokedAt is null`,
       ),
       sql`update badges set awarded = awarded - 1 where id = ${row.badgeId} and ${done}`,
+      ...endCredentials(sql`select ${row.id}`, done),
     ],
     done,
     of: { table: badgeInstances, id: row.id },
     events: [recordEvent(op, now, event, done)],
     audit: { systemId: row.systemId, target: `badgeInstances/${slug}` },
-    read: [committed(op)],
-    forget: [assertionPath(slug)],
+    read: [
+      committed(op),
+      sql<{
+        uid: string
+      }>`select l.uid from credentials c join statusLists l on l.id = c.statusListId
+        where c.awardId = ${row.id}`,
+    ],
+    forget: awardPaths(slug),
   })
+  await forget(
+    caller.env,
+    lists.map(({ uid }) => statusListPath(uid)),
+  )
   return rows.length > 0
 }

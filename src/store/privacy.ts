@@ -5,13 +5,14 @@ import type { Caller } from '../env'
 import type { Frozen } from '../events'
 import { levels } from '../levels'
 import type { Attempt } from '../retries'
-import { assertionPath } from '../urls'
+import { awardPaths } from '../urls'
 import { type ApplicationRow, applicationColumns } from './applications'
-import { badgesOf } from './badges'
+import { badgesOf, imageType } from './badges'
 import type { CodeRow } from './codes'
 import { type Statement, updateWhere } from './db'
-import type { InstanceRow } from './instances'
+import type { PicturedInstance } from './instances'
 import { type ReviewRow, selectReviews } from './reviews'
+import { endCredentials, releaseCredentials } from './statusLists'
 
 /**
  * What is held about one person, an email address in one system: found by indexes that begin with the system, or with the
@@ -70,8 +71,9 @@ export function personalData(systemId: SQL, email: string) {
   const applied = applicationsBy(systemId, email)
   return {
     instances: byId(
-      (after, limit) => sql<InstanceRow>`
-        select i.* from badgeInstances i where i.id in (${awardsTo(systemId, email)})
+      (after, limit) => sql<PicturedInstance>`
+        select i.*, (select ${imageType} from badges b where b.id = i.badgeId) as imageType
+        from badgeInstances i where i.id in (${awardsTo(systemId, email)})
           ${stretch('i.id', after, limit)}`,
       true,
     ),
@@ -125,7 +127,7 @@ export const badgesShown = (part: Part<never>, rows: Statement) =>
 export const NOBODY = 'erased@invalid.invalid'
 
 /** Most public documents that are dropped from the cache; what is beyond ends there by itself within a minute. */
-const FORGOTTEN = 100
+const FORGOTTEN = 40
 
 /** The slugs of a person's awards, the newest first. */
 export const awardSlugs = (systemId: SQL, email: string): Statement<{ slug: string }> =>
@@ -190,10 +192,12 @@ export async function erase(
       sql`delete from reviews where applicationId in (${applied})`,
       sql`delete from evidence where applicationId in (${applied})`,
       sql`delete from applications where id in (${applied})`,
+      ...endCredentials(mine),
+      releaseCredentials(mine),
       sql`delete from badgeInstances where id in (${mine})`,
     ],
     read: [committed(op)],
-    forget: slugs.map(assertionPath),
+    forget: slugs.flatMap(awardPaths),
   })
   return rows.length > 0
 }

@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { below, type Level, levels } from '../levels'
 import type { Db } from './db'
+import { releaseCredentials } from './statusLists'
 
 /**
  * What is deleted is first only marked, in one statement; its rows go here, some at a time, children first. Of awards, badges
@@ -34,14 +35,14 @@ const entomb = (kind: string, rows: SQL) => sql`
   where true on conflict (kind, uid) do nothing`
 
 /** No row of `table` refers by `column` to row `x`. */
-const unused = (table: string, column: string) =>
-  sql.raw(`not exists (select 1 from ${table} r where r.${column} = x.id)`)
+const unused = (table: string, column: string, more = '') =>
+  sql.raw(`not exists (select 1 from ${table} r where r.${column} = x.id${more})`)
 
 /** Rows to which nothing refers any more. `> 0` makes SQLite use the index, which `is not null` does not. */
-const ended = (table: string, references: readonly (readonly [string, string])[]) => sql`
+const ended = (table: string, references: readonly (readonly [string, string, string?])[]) => sql`
   select x.id, x.uid, x.deletedAt from ${sql.identifier(table)} x
   where x.deletedAt > 0 and ${sql.join(
-    references.map(([child, column]) => unused(child, column)),
+    references.map(([child, column, more]) => unused(child, column, more)),
     sql` and `,
   )} limit ${ROWS}`
 
@@ -61,7 +62,13 @@ const endedContainers = (level: Level) =>
     ...below(level).map(({ plural }) => [plural, level.column] as const),
     ['badges', level.column],
     ['keys', level.column],
-    ...(level.parent ? [] : OF_SYSTEMS.map((table) => [table, level.column] as const)),
+    ...(level.parent
+      ? []
+      : [
+          ...OF_SYSTEMS.map((table) => [table, level.column] as const),
+          // Public keys and status lists outlive their system; private keys do not.
+          ['signingKeys', level.column, ' and r.sealed is not null'] as const,
+        ]),
   ])
 
 const endedSystems = endedContainers(levels[0])
@@ -75,6 +82,9 @@ const bury = (table: string, kind: 'badge' | 'issuer', rows: SQL) => [
   sql`delete from ${sql.identifier(table)} where id in (select id from (${rows}))`,
 ]
 
+const entombed = (slug: SQL) =>
+  sql`select 1 from tombstones t where t.kind = 'assertion' and t.uid = ${slug}`
+
 const steps = (): SQL[] => [
   ...[...below(levels[0]).map(({ plural }) => plural), 'badges', 'webhooks', 'keys'].map(mark),
   // Awards: the tombstone first, in the same transaction.
@@ -82,10 +92,22 @@ const steps = (): SQL[] => [
     select 'assertion', i.slug, coalesce(i.revokedAt, b.deletedAt)
     from badgeInstances i join badges b on b.id = i.badgeId
     where i.badgeId in ${deadBadges} limit ${ROWS} on conflict (kind, uid) do nothing`,
+  // Of its credential the bit stays, in a list that goes on.
+  releaseCredentials(sql`select i.id from badgeInstances i
+    where i.badgeId in ${deadBadges} and exists (${entombed(sql`i.slug`)}) limit ${ROWS}`),
   remove(
     'badgeInstances',
-    sql`${inDeadBadges} and exists (
-      select 1 from tombstones t where t.kind = 'assertion' and t.uid = slug)`,
+    sql`${inDeadBadges} and exists (${entombed(sql`slug`)})
+      and not exists (select 1 from credentials c where c.awardId = badgeInstances.id)`,
+  ),
+  // The last list of a deleted system ends all there was; only then nobody has to sign any more.
+  sql`update signingKeys set sealed = null, retiredAt = coalesce(retiredAt, (
+      select s.deletedAt from systems s where s.id = systemId))
+    where systemId in ${deadSystems} and sealed is not null and not exists (
+      select 1 from statusLists l where l.systemId = signingKeys.systemId and l.signedRevision < l.revision)`,
+  remove(
+    'credentials',
+    sql`awardId is null and statusListId in (select id from statusLists where ${inDeadSystems})`,
   ),
   remove('reviewItems', sql`reviewId in ${deadReviews}`),
   remove(

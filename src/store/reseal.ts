@@ -8,11 +8,13 @@ import type { Db, Statement } from './db'
  * the older ones can be taken away one day.
  */
 
-const TABLES = ['keySecrets', 'webhookSecrets'] as const
+/** The tables with sealed values, and the columns by which a seal names their rows. */
+const TABLES = { keySecrets: 'id', webhookSecrets: 'id', signingKeys: 'thumbprint' } as const
+type Table = keyof typeof TABLES
 /** Most rows that one run seals anew. */
 const ROWS = 50
 
-type Sealed = { table: (typeof TABLES)[number]; id: string; sealed: string }
+type Sealed = { table: Table; id: string; sealed: string }
 
 const nameFor = (newest: string) => `sealed:${newest}`
 
@@ -31,8 +33,8 @@ export async function allSealed(ring: string): Promise<Statement<{ done: 1 }>> {
 }
 
 /** Rows that another key than the newest has sealed: `v1.<key id>.…`. */
-const older = (table: Sealed['table'], start: string) => sql<Sealed>`
-  select ${table} as "table", id, sealed from ${sql.identifier(table)}
+const older = (table: Table, start: string) => sql<Sealed>`
+  select ${table} as "table", ${sql.identifier(TABLES[table])} as id, sealed from ${sql.identifier(table)}
   where substr(sealed, 1, length(${start})) <> ${start} limit ${ROWS}`
 
 /**
@@ -42,8 +44,9 @@ const older = (table: Sealed['table'], start: string) => sql<Sealed>`
 export async function reseal(db: Db, ring: string, now: number): Promise<void> {
   const { newest } = await readRing(ring)
   const start = `v1.${newest}.`
-  const [ofKeys, ofWebhooks] = await db.read(older(TABLES[0], start), older(TABLES[1], start))
-  const rows = [...ofKeys, ...ofWebhooks].slice(0, ROWS)
+  const tables = Object.keys(TABLES) as Table[]
+  const found = await db.read(...tables.map((table) => older(table, start)))
+  const rows = found.flat().slice(0, ROWS)
   if (rows.length === 0) {
     await db.batch([
       sql`insert into heartbeats (name, at) values (${nameFor(newest)}, ${now}) on conflict do nothing`,
@@ -60,7 +63,8 @@ async function resealed(ring: string, { table, id, sealed }: Sealed): Promise<SQ
   try {
     const again = await seal(ring, await open(ring, sealed, cell), cell)
     return [
-      sql`update ${sql.identifier(table)} set sealed = ${again} where id = ${id} and sealed = ${sealed}`,
+      sql`update ${sql.identifier(table)} set sealed = ${again}
+        where ${sql.identifier(TABLES[table])} = ${id} and sealed = ${sealed}`,
     ]
   } catch (error) {
     const told = { level: 'alarm', event: 'secret does not open', table, row: id }

@@ -17,7 +17,7 @@ type Operation = {
   summary: string
   security?: unknown[]
   parameters?: (Parameter | Ref)[]
-  requestBody?: { content: Record<string, { schema: Schema }> }
+  requestBody?: { content: Record<string, { schema?: Schema }> }
   responses: Record<string, Answer>
 }
 type Answer = Ref | { content?: Record<string, { schema?: Schema }> }
@@ -228,7 +228,7 @@ const table = (list: Field[], mark: Mark = needed) =>
 function shapes(api: ApiDescription): Html[] {
   const operations = Object.values(api.paths).flatMap((item) => Object.values(item))
   const bodies = operations.flatMap(({ requestBody }) => Object.values(requestBody?.content ?? {}))
-  const sent = new Set(bodies.map(({ schema }) => schema.$ref))
+  const sent = new Set(bodies.map(({ schema }) => schema?.$ref))
   return Object.entries(api.components.schemas)
     .filter(([name]) => !sent.has(`#/components/schemas/${name}`))
     .map(([name, schema]) => shape(name, schema))

@@ -1,8 +1,22 @@
 import * as z from 'zod'
 import type { InstanceRow } from '../store/instances'
-import { assertionPath } from '../urls'
+import { assertion2Path, assertionPath, credentialPath, image2Path } from '../urls'
 import { Badge } from './badges'
 import { iso, isoOrNull } from './times'
+
+/** What shows that an award was earned. */
+export const Evidence = z
+  .object({
+    url: z.string(),
+    name: z.string().optional(),
+    description: z.string().optional(),
+    narrative: z.string().optional(),
+    genre: z.string().optional(),
+    audience: z.string().optional(),
+  })
+  .meta({ id: 'Evidence' })
+
+export type Evidence = z.infer<typeof Evidence>
 
 /** An award as the contract shows it (§4.4). `urls` names what stands at public addresses. */
 export const Instance = z
@@ -14,22 +28,51 @@ export const Instance = z
     claimCode: z.string().nullable(),
     assertionUrl: z.string(),
     badge: Badge.nullable(),
-    urls: z.object({ page: z.string() }),
+    narrative: z.string().optional(),
+    evidence: z.array(Evidence).optional(),
+    urls: z.object({
+      page: z.string(),
+      openBadges2: z.string(),
+      openBadges3: z.string(),
+      image: z.string().nullable(),
+    }),
   })
   .meta({ id: 'Instance' })
 
 export type Instance = z.infer<typeof Instance>
 
-export function viewInstance(row: InstanceRow, badge: Badge | null, origin: string): Instance {
-  const assertionUrl = origin + assertionPath(row.slug)
+/** Image types that can carry a credential: neither JPEG nor GIF or WebP, and no image of which we have only the address. */
+export const carries = (mimetype: string | null | undefined) =>
+  mimetype === 'image/png' || mimetype === 'image/svg+xml'
+
+export const evidenceOf = ({ evidence }: Pick<InstanceRow, 'evidence'>) =>
+  (evidence === null ? [] : JSON.parse(evidence)) as Evidence[]
+
+/** @param imageType what the badge's image is; null of a remote one */
+export function viewInstance(
+  row: InstanceRow,
+  badge: Badge | null,
+  origin: string,
+  imageType: string | null | undefined,
+): Instance {
+  const { slug, narrative } = row
+  const assertionUrl = origin + assertionPath(slug)
+  const evidence = evidenceOf(row)
   return {
-    slug: row.slug,
+    slug,
     email: row.email,
     expires: isoOrNull(row.expires),
     issuedOn: iso(row.issuedOn),
     claimCode: row.claimCode,
     assertionUrl,
     badge,
-    urls: { page: assertionUrl },
+    ...(narrative && { narrative }),
+    ...(evidence.length > 0 && { evidence }),
+    urls: {
+      page: assertionUrl,
+      openBadges2: origin + assertion2Path(slug),
+      openBadges3: origin + credentialPath(slug),
+      image: carries(imageType) ? origin + image2Path(slug) : null,
+    },
   }
 }

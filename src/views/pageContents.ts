@@ -1,21 +1,29 @@
 import { nearestFirst } from '../levels'
-import type { BadgeRow } from '../store/badges'
+import type { BadgeRow, EarnableRow } from '../store/badges'
 import type { NestedContainer } from '../store/containers'
 import type { PublicRow } from '../store/instances'
 import {
+  assertion2Path,
   assertionPath,
   badgePath,
   containerPath,
   containerPaths,
+  credentialPath,
+  image2Path,
   imageUrl,
   publicPath,
   type Slugs,
+  VERIFY_PATH,
 } from '../urls'
 import { listsOf } from './badges'
+import { carries } from './instances'
 import { slugsOf } from './openbadges'
 import type { AwardPage, BadgePage, IssuerPage } from './pages'
 
 /** From rows to what the pages for people say. */
+
+/** Badges on the page of who awards them; asked for one more, to know whether there are. */
+export const MAX_EARNABLE = 100
 
 /** The address of a document's data: a browser that follows it is given JSON all the same. */
 const dataUrl = (url: string) => `${url}?as=json`
@@ -50,10 +58,13 @@ function issuersOfPage(row: BadgeRow, origin: string): AwardPage['issuers'] {
 }
 
 export function pageOfAward(row: PublicRow, origin: string, now: number): AwardPage {
-  const url = origin + assertionPath(row.awardSlug ?? '')
+  const slug = row.awardSlug ?? ''
+  const url = origin + assertionPath(slug)
   const evidence = row.evidence === null ? [] : JSON.parse(row.evidence)
+  const isCarried = carries(row.imageTypeThen) || carries(row.imageType)
   return {
     url,
+    id: slug,
     status: row.expires !== null && row.expires <= now ? 'expired' : 'valid',
     badge: badgeOf(row, origin),
     issuers: issuersOfPage(row, origin),
@@ -62,6 +73,12 @@ export function pageOfAward(row: PublicRow, origin: string, now: number): AwardP
     evidence,
     narrative: row.narrative,
     jsonUrl: dataUrl(url),
+    files: {
+      image: isCarried ? origin + image2Path(slug) : null,
+      assertion2: dataUrl(origin + assertion2Path(slug)),
+      credential: origin + credentialPath(slug),
+      verify: origin + VERIFY_PATH,
+    },
   }
 }
 
@@ -77,7 +94,12 @@ export function pageOfBadge(row: BadgeRow, slugs: Slugs, origin: string): BadgeP
 }
 
 /** The page of the nearest of `chain`; what it lacks is its parent's, as in its document. */
-export function pageOfIssuer(chain: NestedContainer[], slugs: Slugs, origin: string): IssuerPage {
+export function pageOfIssuer(
+  chain: NestedContainer[],
+  earnable: EarnableRow[],
+  slugs: Slugs,
+  origin: string,
+): IssuerPage {
   const first = (member: 'name' | 'url' | 'description' | 'email' | 'image') =>
     chain.map((container) => container[member]).find((value) => value) ?? null
   const url = origin + publicPath(containerPath(slugs))
@@ -89,5 +111,12 @@ export function pageOfIssuer(chain: NestedContainer[], slugs: Slugs, origin: str
     email: first('email'),
     image: imageUrl(origin, first('image')),
     jsonUrl: dataUrl(url),
+    badges: earnable.slice(0, MAX_EARNABLE).map(({ name, strapline, image, slug, ...at }) => ({
+      name,
+      strapline,
+      image: imageUrl(origin, image),
+      url: origin + publicPath(badgePath(at, slug)),
+    })),
+    more: earnable.length > MAX_EARNABLE,
   }
 }

@@ -41,7 +41,7 @@ type Views = {
 /** How a row of each part is shown: as elsewhere, with what is needed to know what it is about. */
 export const personalViews = (origin: string): Views => ({
   instances: (row, badge) => ({
-    ...viewInstance(row, badge(row.badgeId), origin),
+    ...viewInstance(row, badge(row.badgeId), origin, row.imageType),
     revokedAt: isoOrNull(row.revokedAt),
     revocationReason: row.revocationReason,
     narrative: row.narrative,

@@ -244,6 +244,11 @@ class World {
           return (await made('POST', `/systems/${HOME}/badges/${slug}/instances`, { email }))
             .instance.slug
         })
+      case 'issuerUid':
+      case 'badgeUid':
+      case 'list':
+      case 'thumbprint':
+        return this.#once(name, false, () => this.#signed(name))
       case 'image':
         return this.#once(place, fresh, async () => {
           const slug = await this.value(`/systems/${HOME}/badges`, 'badge', false)
@@ -254,6 +259,20 @@ class World {
       default:
         return unique('nobody')
     }
+  }
+
+  /** The name of something that an award's signing has made. @param {string} name */
+  async #signed(name) {
+    const slug = await this.value('', 'instance', false)
+    const credential = await made('GET', `/public/v3/credentials/${slug}`)
+    const { signingKeys } = await made('GET', `/systems/${HOME}/signing-keys`)
+    const last = (/** @type {string} */ text) => text.split(/[/:]/).at(-1)
+    return {
+      issuerUid: last(credential.issuer.id),
+      badgeUid: last(credential.credentialSubject.achievement.id),
+      list: last(credential.credentialStatus.statusListCredential),
+      thumbprint: signingKeys[0].thumbprint,
+    }[name]
   }
 
   /** A badge of the home system, by a word of our own. @param {string} word @returns {Promise<number>} */
@@ -490,7 +509,9 @@ async function tryOne(operation, askers, ids) {
   if (kind === 'path') there = bentPath(there)
   if (kind === 'headers') headers = { ...random.pick(HEADERS) }
   there += queryOf(operation, kind !== 'query')
-  const wires = [asJson, asJson, asForm, (/** @type {Json} */ one) => asMultipart(random, one)]
+  const asParts = (/** @type {Json} */ one) => asMultipart(random, one)
+  const takesForms = about.requestBody?.content['multipart/form-data'] !== undefined
+  const wires = takesForms ? [asJson, asJson, asForm, asParts] : [asJson]
   /** @type {import('./values.mjs').Wire | undefined} */
   let wire = body && (/ deep /.test(what) ? asJson : random.pick(wires))(body)
   // A form says less: what is null, empty or no text there may be good after all.
@@ -568,7 +589,7 @@ async function tryMethods() {
       .map(({ method }) => method)
     for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
       if (serving.includes(method)) continue
-      if (method === 'OPTIONS' && /^\/(?:public|images)\//.test(path)) continue
+      if (method === 'OPTIONS' && /^\/(?:public|images|issuers|\.well-known)\//.test(path)) continue
       // With a signature or without one, which makes no difference here.
       const isSigned = random.chance(0.5)
       const headers = isSigned ? { authorization: authorizationOf(MASTER, method, there) } : {}

@@ -10,11 +10,14 @@ type Call = () => Promise<Answer>
 
 /** All columns of a table as one text; images without their bytes. */
 function textOf(table: SQLiteTable): string {
-  const columns = Object.keys(getTableColumns(table)).filter((name) => name !== 'data')
+  const columns = Object.entries(getTableColumns(table)).flatMap(([name, column]) => {
+    if (name === 'data') return []
+    return column.getSQLType() === 'blob' ? `hex("${name}")` : `"${name}"`
+  })
   // No function takes more than 32 arguments here.
   const half = columns.length >> 1
   const row = [columns.slice(0, half), columns.slice(half)]
-    .map((some) => `json_array(${some.map((name) => `"${name}"`)})`)
+    .map((some) => `json_array(${some})`)
     .join(' || ')
   return `(select group_concat(${row}, char(10)) from ${getTableName(table)})`
 }

@@ -1,6 +1,6 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { afterEach, beforeEach, expect, vi } from 'vitest'
+import { afterEach, beforeAll, beforeEach, expect, vi } from 'vitest'
 import { app } from '../../src/app'
 import { utf8 } from '../../src/crypto'
 import { deliver } from '../../src/deliver'
@@ -43,7 +43,9 @@ export function withBell(over: Partial<Bindings> = {}) {
 export const silent = withBell().env
 export const queuesDown = { ...env, DELIVERIES: deadQueue, DELIVERIES_SLOW: deadQueue } as Bindings
 
-export const ids = (rung: readonly Rung[]) => rung.map(({ body }) => body.delivery)
+/** The deliveries that were rung for; awards are rung for to be signed. */
+export const ids = (rung: readonly Rung[]) =>
+  rung.flatMap(({ body }) => ('delivery' in body ? body.delivery : []))
 
 export const db = () => openDb(env.DB, 'first-primary')
 
@@ -177,6 +179,11 @@ export const nothingWaits = () =>
  * Before each test of a file no sweep is late, and, if `alone`, nothing waits; after it clock, fakes and globals are as they were.
  */
 export function startCalm({ alone = false } = {}) {
+  // What the queue holds of other files may have begun a sweep, which would take the first delivery of this one.
+  beforeAll(async () => {
+    await calm()
+    await scheduler.wait(500)
+  })
   beforeEach(async () => {
     if (alone) await nothingWaits()
     await calm()

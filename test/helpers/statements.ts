@@ -85,7 +85,9 @@ const MEANT = [
   // The total of `/public/badges`, which only `page` and `count` ask for.
   /^ *select count\(\*\) as total from badges b (left )?join .* where b\.deletedAt is null/,
   // What older keys have sealed, until a newer one has sealed it all.
-  /^ *select \? as "table", id, sealed from "(keySecrets|webhookSecrets)" where .* limit \?$/,
+  /^ *select \? as "table", "(id|thumbprint)" as id, sealed from "(keySecrets|webhookSecrets|signingKeys)" where .* limit \?$/,
+  // The document of all public keys ends at its limit.
+  /^ *select publicKey, issuerUid, thumbprint, withdrawnAt from signingKeys order by id desc limit \?$/,
 ]
 
 /** The lines of a plan that look through a whole table that grows, or index it for this once. */

@@ -14,7 +14,9 @@ import { type Answer, ORIGIN, sign } from './api'
 export const rung: number[] = []
 const queue = {
   sendBatch: async (messages: Iterable<{ body: Doorbell }>) =>
-    void rung.push(...[...messages].map(({ body }) => body.delivery)),
+    void rung.push(
+      ...[...messages].flatMap(({ body }) => ('delivery' in body ? body.delivery : [])),
+    ),
 } as unknown as Queue
 const silent = { ...env, DELIVERIES: queue, DELIVERIES_SLOW: queue } as Bindings
 

@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { type Browser, chromium } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { hasBrowser, startBrowser, VIEWS } from './browser'
 import { serverAt, startReceiver, until } from './server'
 
 /**
@@ -126,23 +126,10 @@ describe('a fresh server', () => {
   })
 })
 
-const CHROMIUM = '/usr/bin/chromium'
-const hasBrowser = existsSync(CHROMIUM)
-if (!hasBrowser) {
-  if (process.env.CI) throw new Error(`There is no ${CHROMIUM}: CI installs it first.`)
-  console.warn(`There is no ${CHROMIUM}: the pages are not looked at.`)
-}
-
 describe.runIf(hasBrowser)('the page of an award, in a browser', () => {
   let browser: Browser
   beforeAll(async () => {
-    browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: [
-        ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
-        ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
-      ],
-    })
+    browser = await startBrowser()
   })
   afterAll(() => browser?.close())
 
@@ -152,12 +139,7 @@ describe.runIf(hasBrowser)('the page of an award, in a browser', () => {
     return made.body.instance.assertionUrl as string
   }
 
-  for (const [width, colorScheme] of [
-    [360, 'light'],
-    [360, 'dark'],
-    [1280, 'light'],
-    [1280, 'dark'],
-  ] as const) {
+  for (const [width, colorScheme] of VIEWS) {
     it(`shows the badge to anyone, without JavaScript, ${width} pixels wide and ${colorScheme}`, async () => {
       const url = await award(`${width}-${colorScheme}@example.org`)
       const context = await browser.newContext({

@@ -34,6 +34,7 @@ const badge: AwardPage['badge'] = {
 
 const award: AwardPage = {
   url: 'https://api.example.org/award',
+  id: 'a1b2',
   status: 'valid',
   badge,
   issuers: [
@@ -65,6 +66,12 @@ const award: AwardPage = {
   ],
   narrative: 'Finished the course.',
   jsonUrl: 'https://api.example.org/award.json',
+  files: {
+    image: 'https://api.example.org/award/image',
+    assertion2: 'https://api.example.org/v2',
+    credential: 'https://api.example.org/v3',
+    verify: 'https://api.example.org/verify',
+  },
 }
 
 const classPage: BadgePage = {
@@ -83,6 +90,16 @@ const issuer: IssuerPage = {
   email: 'badges@library.example.org',
   image: 'https://img.example.org/library.png',
   jsonUrl: 'https://api.example.org/i.json',
+  badges: [
+    {
+      name: 'Robot Maker',
+      strapline: 'Builds working machines.',
+      image: 'https://img.example.org/robot.png',
+      url: 'https://api.example.org/badge',
+    },
+    { name: 'Reader', strapline: null, image: null, url: 'https://api.example.org/reader' },
+  ],
+  more: false,
 }
 
 const revoked = { url: award.url, revocationReason: 'Awarded by mistake.' }
@@ -111,9 +128,14 @@ describe.each(Object.entries(every))('the %s page', (_, page) => {
     expect(page).toContain('<meta name="twitter:card" content="summary">')
   })
 
-  it('runs no script, styles nothing inline and leaves no value unrendered', () => {
-    expect(page).not.toMatch(/<script|\son\w+=|\sstyle=|<form|<iframe/i)
-    expect(page).not.toMatch(/\[object|undefined|NaN/)
+  it('handles and styles nothing inline and leaves no value unrendered', () => {
+    expect(page).not.toMatch(/<script[^>]|\son\w+=|\sstyle=|<iframe/i)
+    expect(page.replace(/<script>.*<\/script>/s, '')).not.toMatch(/\[object|undefined|NaN/)
+  })
+
+  it('needs no script: its controls wait in templates', () => {
+    const still = page.replace(/<template>.*?<\/template>/gs, '')
+    expect(still).not.toMatch(/<form|<button|<input/)
   })
 
   it('carries exactly the style that the policy allows', async () => {
@@ -124,11 +146,22 @@ describe.each(Object.entries(every))('the %s page', (_, page) => {
   })
 })
 
+it('only the page of an award carries the script, and exactly the one that the policy allows', async () => {
+  const script = every.award.match(/<script>(.*?)<\/script>/s)?.[1] ?? ''
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(script))
+  const hash = btoa(String.fromCharCode(...new Uint8Array(digest)))
+  expect(PAGE_POLICY).toContain(`script-src 'sha256-${hash}'`)
+  const { award: _, ...others } = every
+  for (const page of Object.values(others)) expect(page).not.toContain('<script')
+})
+
 describe('the policy', () => {
-  it('allows images and our style, and nothing else', () => {
-    expect(PAGE_POLICY.replace(/'sha256-[^']+'/, 'HASH').split('; ')).toEqual([
+  it('allows images, our style, our script and what that asks us for, and nothing else', () => {
+    expect(PAGE_POLICY.replace(/'sha256-[^']+'/g, 'HASH').split('; ')).toEqual([
       "default-src 'none'",
       'style-src HASH',
+      'script-src HASH',
+      "connect-src 'self'",
       'img-src https: http: data:',
       "base-uri 'none'",
       "form-action 'none'",
@@ -161,9 +194,13 @@ describe('hostile text', () => {
     narrative: evil,
     jsonUrl: evil,
     revocationReason: evil,
+    id: evil,
+    files: { image: evil, assertion2: evil, credential: evil, verify: evil },
   }
+  const withoutScript = (page: string) => page.replace(/<script>.*?<\/script>\n<\/body>/s, '')
   const pages = {
-    award: awardPage(evilAward),
+    award: withoutScript(awardPage(evilAward)),
+    'valid award': withoutScript(awardPage({ ...evilAward, status: 'valid' })),
     badge: badgePage({ ...evilAward, archived: true }),
     issuer: issuerPage({
       url: evil,
@@ -173,6 +210,8 @@ describe('hostile text', () => {
       email: evil,
       image: evil,
       jsonUrl: evil,
+      badges: [{ name: evil, strapline: evil, image: evil, url: evil }],
+      more: true,
     }),
     revoked: revokedPage({ url: evil, revocationReason: evil }),
   }
@@ -302,7 +341,7 @@ describe('the award page', () => {
       'Open Badges data',
     ]
     for (const words of shown) expect(page).toContain(words)
-    expect(every.award).not.toMatch(/\shidden|aria-hidden="true"[^>]*><p/)
+    expect(every.award).not.toMatch(/\shidden[\s>]|aria-hidden="true"[^>]*><p/)
   })
 
   it('gives machines the exact instant and people the day in UTC', () => {
@@ -358,8 +397,53 @@ describe('the award page', () => {
     })
     expect([...page.matchAll(/<h2>(.*?)<\/h2>/g)].map((match) => match[1])).toEqual([
       'About this badge',
+      'Is it genuine?',
+      'Whose is it?',
     ])
     expect(page).not.toContain('<ul class="points">')
+  })
+})
+
+describe('what can be done with an award', () => {
+  it('is to take its image and its credential along', () => {
+    expect(every.award).toContain('href="https://api.example.org/award/image" download')
+    expect(every.award).toContain(
+      'href="https://api.example.org/v3?as=json" download="Robot-Maker.json"',
+    )
+    expect(every.award).not.toContain('cannot carry')
+  })
+
+  it('says so when the image cannot carry a credential', () => {
+    const page = awardPage({ ...award, files: { ...award.files, image: null } })
+    expect(text(page)).toContain('The image of this badge cannot carry a credential')
+    expect(page).not.toContain('Download badge image')
+  })
+
+  it('is to add it to LinkedIn, with all that its form asks for', () => {
+    const href = every.award.match(/href="(https:\/\/www\.linkedin[^"]*)"/)?.[1] ?? ''
+    expect(Object.fromEntries(new URL(href.replaceAll('&amp;', '&')).searchParams)).toEqual({
+      startTask: 'CERTIFICATION_NAME',
+      name: 'Robot Maker',
+      organizationName: 'Club',
+      issueYear: '2026',
+      issueMonth: '1',
+      expirationYear: '2028',
+      expirationMonth: '2',
+      certUrl: award.url,
+      certId: 'a1b2',
+    })
+    expect(awardPage({ ...award, expires: null })).not.toContain('expirationYear')
+  })
+
+  it('is nothing once it was revoked', () => {
+    expect(awardPage({ ...award, status: 'revoked' })).not.toMatch(/download|LinkedIn/)
+  })
+
+  it('is to check each step by itself, and the address that it belongs to', () => {
+    for (const words of ['Document', 'Signature', 'Issuer', 'Status', 'Dates']) {
+      expect(every.award).toMatch(new RegExp(`<b>Not checked</b><strong>${words}</strong>`))
+    }
+    expect(every.award).toContain('<label for="email">Email address</label>')
   })
 })
 
@@ -389,9 +473,24 @@ describe('the issuer page', () => {
   })
 
   it('does without an image, a description and an e-mail address', () => {
-    const page = issuerPage({ ...issuer, image: null, description: null, email: null })
+    const none = { image: null, description: null, email: null, badges: [] }
+    const page = issuerPage({ ...issuer, ...none })
     expect(page).not.toMatch(/<img|<svg|<dt>Email|<h2>/)
     expect(page).toContain('content="Library awards Open Badges."')
+  })
+})
+
+describe('what can be earned', () => {
+  it('stands on the page of who awards it, each with its page', () => {
+    const page = text(every.issuer)
+    expect(page).toContain('What can be earned')
+    expect(page).toContain('Robot Maker Builds working machines.')
+    expect(every.issuer).toContain(
+      '<a href="https://api.example.org/badge" dir="auto">Robot Maker</a>',
+    )
+    expect(every.issuer).toContain('<a href="https://api.example.org/reader" dir="auto">Reader</a>')
+    expect(page).not.toContain('of more')
+    expect(text(issuerPage({ ...issuer, more: true }))).toContain('These are the newest of more.')
   })
 })
 
