@@ -57,7 +57,7 @@ const award = (more: object = {}) => ({
   narrative: 'She **did** it — “wirklich” 🎉',
   evidence: [
     {
-      url: 'https://example.org/work/ü',
+      url: 'https://example.org/made/ü',
       name: 'The work',
       description: 'd',
       narrative: 'n',

@@ -755,21 +755,23 @@ describe('signing keys', () => {
       const kept = urlsOf(await award(seed, { email: 'kept@example.org' })).openBadges3
       const { body: between } = await cacheless(kept)
       const stolen = old.slice(0, 2).map(({ thumbprint }: Json) => thumbprint)
+      const didUrl = `/issuers/${before.issuer.id.split(':').at(-1)}/did.json`
+      const published = [...old.map(({ url }: Json) => url), didUrl, '/.well-known/jwks.json']
+      for (const url of published) expect((await get(url)).status).toBe(200)
       const { status, body } = await api.post(rotate, { withdraw: stolen })
       expect([status, body.signingKeys.map((key: Json) => key.withdrawn !== null)]).toEqual([
         200,
         [true, true, false, false, false, false],
       ])
+      // Out of the cache as well, where they were.
       for (const { url, withdrawn } of body.signingKeys) {
-        expect((await cacheless(url)).status).toBe(withdrawn ? 404 : 200)
+        expect((await get(url)).status).toBe(withdrawn ? 404 : 200)
       }
-      const { body: did } = await cacheless(
-        `/issuers/${before.issuer.id.split(':').at(-1)}/did.json`,
-      )
+      const { body: did } = await get(didUrl)
       expect(did.assertionMethod).toEqual(
         body.signingKeys.slice(2).map(({ verificationMethod }: Json) => verificationMethod),
       )
-      const { body: jwks } = await cacheless('/.well-known/jwks.json')
+      const { body: jwks } = await get('/.well-known/jwks.json')
       expect(jwks.keys.map(({ kid }: Json) => kid)).not.toContain(old[1].url)
 
       expect(await isGood(before, did)).toBe(false)
