@@ -35,17 +35,83 @@ async function documentLoader(url: string) {
   return { contextUrl: null, documentUrl: url, document }
 }
 
+const OPTIONS = {
+  algorithm: 'RDFC-1.0',
+  format: 'application/n-quads',
+  safe: true,
+  base: null,
+  documentLoader,
+} as const
+
 /** SHA-256 of the document's RDF in canonical form. Throws for members that its contexts do not define. */
-export async function canonicalHash(document: object): Promise<Uint8Array<ArrayBuffer>> {
-  const quads = await jsonld.canonize(document, {
-    algorithm: 'RDFC-1.0',
-    format: 'application/n-quads',
-    safe: true,
-    base: null,
-    documentLoader,
-  })
-  return new Uint8Array(await crypto.subtle.digest('SHA-256', utf8(quads)))
+export const canonicalHash = async (document: object) =>
+  hashOf(await jsonld.canonize(document, OPTIONS))
+
+const hashOf = async (quads: string) =>
+  new Uint8Array(await crypto.subtle.digest('SHA-256', utf8(quads)))
+
+// ── Our own documents ───────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * Members of our documents that are texts or absolute addresses: whatever they say, a document expands alike. The names of types
+ * and of terms are not among them.
+ */
+const PLAIN = new Set([
+  ...[
+    'id',
+    'url',
+    'email',
+    'identifier',
+    'targetUrl',
+    'verificationMethod',
+    'statusListCredential',
+  ],
+  ...['name', 'description', 'narrative', 'caption', 'tag', 'targetName', 'targetDescription'],
+  ...['identityHash', 'salt', 'genre', 'audience', 'statusListIndex', 'encodedList'],
+  ...['awardedDate', 'validFrom', 'validUntil', 'created'],
+])
+const BLANK = 'urn:blank:'
+
+/** Documents of ours in expanded form, with blanks for their plain members, by the same form of what was expanded. */
+const expansions = new Map<string, Promise<object>>()
+const MAX_EXPANSIONS = 100
+
+/**
+ * The same for a document that we make ourselves, five times as quick: expanding is nearly all of the work, and the awards of a
+ * badge differ in nothing but texts and addresses.
+ */
+export async function ownHash(document: object): Promise<Uint8Array<ArrayBuffer>> {
+  const values: string[] = []
+  const blank = JSON.stringify(blanked(document, '', values))
+  if (expansions.size >= MAX_EXPANSIONS && !expansions.has(blank)) expansions.clear()
+  const expansion = expansions.get(blank) ?? jsonld.expand(JSON.parse(blank), OPTIONS)
+  expansions.set(blank, expansion)
+  const filled = fill(await expansion, values) as object
+  return hashOf(await jsonld.canonize(filled, { ...OPTIONS, skipExpansion: true }))
 }
+
+/** A document with blanks in place of its plain members, whose values are put into `values`. */
+function blanked(value: unknown, member: string, values: string[]): unknown {
+  if (Array.isArray(value)) return value.map((one) => blanked(one, member, values))
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(
+      Object.entries(value).map(([name, one]) => [name, blanked(one, name, values)]),
+    )
+  }
+  const isPlain = typeof value === 'string' && PLAIN.has(member)
+  return isPlain ? BLANK + (values.push(value) - 1) : value
+}
+
+function fill(value: unknown, values: readonly string[]): unknown {
+  if (Array.isArray(value)) return value.map((one) => fill(one, values))
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, fill(one, values)]))
+  }
+  const isBlank = typeof value === 'string' && value.startsWith(BLANK)
+  return isBlank ? values[Number(value.slice(BLANK.length))] : value
+}
+
+// ── Proofs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 type Signable = { '@context': readonly string[] }
 
@@ -60,13 +126,18 @@ export const proofOptions = (verificationMethod: string, created: string) => ({
 
 export type ProofOptions = ReturnType<typeof proofOptions>
 
-/** The 64 bytes that are signed: the hash of the proof's options, with the document's contexts, and that of the document. */
+/**
+ * The 64 bytes that are signed: the hash of the proof's options, with the document's contexts, and that of the document.
+ *
+ * @param hash `ownHash` for what we make ourselves
+ */
 export async function hashData(
   document: Signable,
   options: ProofOptions,
+  hash = canonicalHash,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const config = { '@context': document['@context'], ...options }
-  const hashes = await Promise.all([canonicalHash(config), canonicalHash(document)])
+  const hashes = await Promise.all([hash(config), hash(document)])
   return new Uint8Array(hashes.flatMap((hash) => [...hash]))
 }
 

@@ -1,6 +1,6 @@
 import { base64url, calculateJwkThumbprint, type JWK } from 'jose'
 import { randomHex } from './crypto'
-import { hashData, type ProofOptions, proofOptions, withProof } from './dataIntegrity'
+import { hashData, ownHash, type ProofOptions, proofOptions, withProof } from './dataIntegrity'
 import type { Bindings } from './env'
 import { unavailable } from './errors'
 import { forget } from './publicCache'
@@ -212,7 +212,7 @@ async function sign(
   document: { '@context': readonly string[] },
   options: ProofOptions,
 ): Promise<Uint8Array> {
-  const data = await hashData(document, options)
+  const data = await hashData(document, options, ownHash)
   return new Uint8Array(await crypto.subtle.sign('Ed25519', await openKey(env, key), data))
 }
 

@@ -10,8 +10,13 @@ declare module 'jsonld' {
     /** What relative addresses are relative to: null leaves them relative, and so refused. */
     base: null
     documentLoader: (url: string) => Promise<Loaded>
+    /** The document is in expanded form already. */
+    skipExpansion?: true
   }
-  const jsonld: { canonize(document: object, options: Options): Promise<string> }
+  const jsonld: {
+    canonize(document: object, options: Options): Promise<string>
+    expand(document: object, options: Options): Promise<object>
+  }
   export default jsonld
 }
 

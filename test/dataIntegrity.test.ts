@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { base58 } from '../src/base58'
 import { hex } from '../src/crypto'
-import { canonicalHash, hashData, withProof } from '../src/dataIntegrity'
+import { canonicalHash, hashData, ownHash, withProof } from '../src/dataIntegrity'
 import vector from './node/ob-schemas/ob3-eddsa-rdfc-2022-vector.json'
 
 /** 1EdTech's published example of a signed credential: Open Badges 3.0 implementation guide. */
@@ -34,6 +34,37 @@ it('signs the official example as it was signed', async () => {
   expect(hex(signature)).toBe(vector.signatureHex)
   const signed = withProof(document, options, new Uint8Array(signature))
   expect(signed.proof).toEqual([{ ...options, proofValue }])
+})
+
+it('hashes a document of ours the same by its expansion, whatever it says', async () => {
+  const [context] = document['@context']
+  const made = (text: string, more: object = {}) => ({
+    ...document,
+    name: text,
+    credentialSubject: {
+      ...document.credentialSubject,
+      narrative: text,
+      achievement: { ...document.credentialSubject.achievement, tag: [text, 'b', text] },
+    },
+    ...more,
+  })
+  const documents = [
+    document,
+    made('a'),
+    made('b'),
+    made('urn:blank:0'),
+    made('\u0000 "\\ \n <&> ü 🎓'),
+    made(''),
+    made('b', { evidence: [{ id: 'https://example.org/1', type: ['Evidence'], name: 'b' }] }),
+    made('b', { evidence: [{ id: document.id, type: ['Evidence'], name: 'c' }] }),
+    made('b', { validUntil: '2030-01-01T00:00:00Z' }),
+    { '@context': [context], ...options },
+  ]
+  const known = await Promise.all(documents.map(canonicalHash))
+  expect(new Set(known.map(hex)).size).toBe(documents.length)
+  for (const _ of ['first', 'again']) {
+    expect((await Promise.all(documents.map(ownHash))).map(hex)).toEqual(known.map(hex))
+  }
 })
 
 it('refuses members and contexts that nobody has defined', async () => {
