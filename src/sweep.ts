@@ -25,8 +25,8 @@ const ALARM = 10 * 60_000
 
 /**
  * The recurring duties: rings for every delivery that is due, or delivers it where ringing is of no use; tells of awards that
- * will expire; seals the audit log; signs status lists that have changed; forgets what is old, removes some of what was deleted, and seals secrets under the newest
- * key. Gives how many deliveries are due.
+ * will expire; seals the audit log; signs status lists that have changed; forgets what is old, removes some of what was deleted,
+ * and seals secrets under the newest key. Gives how many deliveries are due.
  */
 export async function sweep(env: Bindings, now: number): Promise<number> {
   const db = openDb(env.DB, 'first-primary')

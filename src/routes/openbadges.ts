@@ -79,16 +79,10 @@ export const openBadges = new Hono<Env>()
       })),
   )
   .get('/public/v2/badges/:badgeUid', about('Show a badge class (2.0)', Linked, OPEN), (c) =>
-    serve(c, {
-      types: LINKED,
-      page: () => pageOfBadge(c, c.req.param('badgeUid')),
-      make: async () => {
-        const origin = c.env.PUBLIC_ORIGIN
-        const uid = c.req.param('badgeUid')
-        const badge = await findBadge(c, uid)
-        if (badge) return { json: viewBadgeClass2(badge, origin) }
-        return { json: viewEnded2('BadgeClass', origin + badge2Path(uid)), gone: true }
-      },
+    serveBadge(c, c.req.param('badgeUid'), {
+      path: badge2Path,
+      view: viewBadgeClass2,
+      ended: (id) => viewEnded2('BadgeClass', id),
     }),
   )
   .get('/public/v2/issuers/:issuerUid', about('Show an issuer (2.0)', Linked, OPEN), (c) =>
@@ -129,16 +123,10 @@ export const openBadges = new Hono<Env>()
       }),
   )
   .get('/public/v3/achievements/:badgeUid', about('Show an achievement (3.0)', Linked, OPEN), (c) =>
-    serve(c, {
-      types: LINKED,
-      page: () => pageOfBadge(c, c.req.param('badgeUid')),
-      make: async () => {
-        const origin = c.env.PUBLIC_ORIGIN
-        const uid = c.req.param('badgeUid')
-        const badge = await findBadge(c, uid)
-        if (badge) return { json: viewAchievement(badge, origin) }
-        return { json: viewEnded3(['Achievement'], origin + achievementPath(uid)), gone: true }
-      },
+    serveBadge(c, c.req.param('badgeUid'), {
+      path: achievementPath,
+      view: viewAchievement,
+      ended: (id) => viewEnded3(['Achievement'], id),
     }),
   )
   .get('/public/v3/status/:list', about('Show a status list (3.0)', Linked, OPEN), (c) =>
@@ -303,6 +291,28 @@ function fileName({ badge, slug }: AwardRow, mimetype: string): string {
 }
 
 // ── Badges and issuers ──────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A badge in the words of a version, or that it has ended. */
+const serveBadge = (
+  c: Context<Env>,
+  uid: string,
+  words: {
+    path: (uid: string) => string
+    view: (badge: BadgeRow, origin: string) => object
+    ended: (id: string) => object
+  },
+) =>
+  serve(c, {
+    types: LINKED,
+    page: () => pageOfBadge(c, uid),
+    make: async () => {
+      const origin = c.env.PUBLIC_ORIGIN
+      const badge = await findBadge(c, uid)
+      return badge
+        ? { json: words.view(badge, origin) }
+        : { json: words.ended(origin + words.path(uid)), gone: true }
+    },
+  })
 
 /** A badge by its permanent id; null when it has ended. */
 async function findBadge(c: Context<Env>, uid: string): Promise<BadgeRow | null> {
