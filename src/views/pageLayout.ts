@@ -92,12 +92,16 @@ export function webUrl(text: string | null | undefined): string | undefined {
   return url.protocol === 'http:' || url.protocol === 'https:' ? url.href : undefined
 }
 
+/** An address that breaks where its parts begin, not inside of words. */
+export const breakable = (address: string): Html[] =>
+  address.split(/(?=[@./?#&])/).map((part, i) => (i === 0 ? html`${part}` : html`<wbr>${part}`))
+
 /** A link when the stored address allows one; otherwise the same words, and the address as text. */
 export function link(address: string, label?: string, rel?: string): Html {
   const typed = address.trim()
   const href = webUrl(typed)
   if (!href) return html`<span dir="auto">${label ? `${label} (${typed})` : typed}</span>`
-  const text = label ?? typed.replace(/^https?:\/\/|\/$/gi, '')
+  const text = label ?? breakable(typed.replace(/^https?:\/\/|\/$/gi, ''))
   return html`<a href="${href}"${rel && html` rel="${rel}"`} dir="auto">${text}</a>`
 }
 

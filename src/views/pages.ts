@@ -1,6 +1,6 @@
 import { html } from 'hono/html'
 import { actions, belongs, checks } from './pageActions'
-import { day, link, paragraphs, shell } from './pageLayout'
+import { breakable, day, link, paragraphs, shell } from './pageLayout'
 import {
   alignments,
   awardedBy,
@@ -118,7 +118,7 @@ ${image && html`<div class="art">${image}</div>`}
 <div class="body">
 <dl class="facts">
 ${page.website.trim() && html`<div><dt>Website</dt><dd class="light">${link(page.website)}</dd></div>`}
-${page.email && html`<div><dt>Email</dt><dd class="light">${page.email}</dd></div>`}
+${page.email && html`<div><dt>Email</dt><dd class="light">${breakable(page.email)}</dd></div>`}
 </dl>
 <div class="sections">
 ${section('About', paragraphs(page.description))}

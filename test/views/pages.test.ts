@@ -262,6 +262,7 @@ describe('hostile text', () => {
 describe('addresses', () => {
   it('links an address without a scheme over http', () => {
     expect(every.award).toContain('href="http://www.club.example.org/"')
+    expect(every.award).toContain('>www<wbr>.club<wbr>.example<wbr>.org</a>')
     expect(every.issuer).toContain('href="http://library.example.org/"')
     const page = badgePage({
       ...classPage,
@@ -514,7 +515,7 @@ describe('the page of a dead link', () => {
 function text(page: string) {
   const content = page.slice(page.indexOf('<main>'))
   return content
-    .replace(/<\/?(?:time|bdi|strong|a)[^>]*>/g, '')
+    .replace(/<\/?(?:time|bdi|strong|wbr|a)[^>]*>/g, '')
     .replace(/<[^>]+>/g, ' ')
     .replace(/\s+/g, ' ')
 }
