@@ -307,9 +307,20 @@ async function filled({ method, path }) {
   return there
 }
 
+/** Just one of these members, and with its usual value. @param {string[]} names */
+function oneOf(names) {
+  const chosen = random.pick(names)
+  const others = names.filter((name) => name !== chosen)
+  return {
+    must: { [chosen]: true },
+    ...Object.fromEntries(others.map((name) => [name, () => undefined])),
+  }
+}
+
 /** Members that are good only if the database knows them. @param {Operation} operation @param {Json} ids */
 function knownOf({ path }, ids) {
   const isAdd = path.endsWith('/add-badge')
+  if (path.endsWith('/verify')) return oneOf(['url', 'credential', 'jwt'])
   return {
     must: /badges$/.test(path)
       ? { image: true }
