@@ -26,6 +26,10 @@ const Report = z.object({
     .nullable(),
 })
 
+const MAX_EMAIL = 254
+/** Addresses that others awarded to: laxer than what we award to. */
+const EMAIL = /.@./
+
 /** One of the first three; a credential, a token or a baked image may also be the body itself. */
 const Body = z.object({
   url: z.string().optional().describe('Where the credential is'),
@@ -33,8 +37,10 @@ const Body = z.object({
   jwt: z.string().optional().describe('The credential as a token'),
   recipient: z
     .string()
+    .max(MAX_EMAIL)
+    .regex(EMAIL)
     .optional()
-    .meta({ format: 'email', description: 'An email address that it should belong to' }),
+    .describe('An email address that it should belong to'),
 })
 
 /** What may be the body itself; an address and a recipient go into JSON. */
@@ -42,8 +48,6 @@ const TOKENS = ['text/plain', 'application/jwt', 'application/vc+jwt']
 const IMAGES = ['image/png', 'image/svg+xml']
 const CREDENTIALS = ['application/ld+json', 'application/vc', 'application/vc+ld+json']
 const MEDIA = [...CREDENTIALS, ...TOKENS, ...IMAGES]
-
-const MAX_EMAIL = 254
 
 /** `POST /public/verify`. `ask` asks this very app: what we publish ourselves is not fetched over the network. */
 export const verifyRoutes = (
@@ -105,7 +109,7 @@ function givenOf({ url, credential, jwt }: Json): Given {
 /** The address is not told back, in an error neither. */
 function recipientOf(value: unknown): string | null {
   if (value === undefined || value === null) return null
-  const isEmail = typeof value === 'string' && value.length <= MAX_EMAIL && /.@./.test(value)
+  const isEmail = typeof value === 'string' && value.length <= MAX_EMAIL && EMAIL.test(value)
   if (isEmail) return value
   throw invalid({ message: 'Must be an email address', field: 'recipient', value: undefined })
 }

@@ -39,6 +39,9 @@ const BY_NAME = {
   expires: (random) => random.pick([null, 4_000_000_000, '2099-01-01T00:00:00.000Z']),
   assignedExpiration: moment,
   processed: moment,
+  recipient: (random) => `${random.hex(10)}@example.org`,
+  // It must be a key of the container.
+  withdraw: () => undefined,
   // Awarded for a claim code it must be one of the badge's.
   claimCode: () => undefined,
   claimed: () => false,
@@ -365,7 +368,8 @@ export function asMultipart(random, body) {
     )
   for (const [name, value] of Object.entries(body).flatMap(([key, one]) => pairsOf(one, key))) {
     const safe = name.toWellFormed().replace(/["\r\n]/g, (char) => encodeURIComponent(char))
-    if (name === 'image' && random.chance(0.5))
+    // A good image may come as a file instead.
+    if (name === 'image' && /^(?:data|https):/.test(value) && random.chance(0.5))
       add('name="image"; filename="a.png"\r\nContent-Type: image/png', PNG)
     else add(`name="${safe}"`, value.toWellFormed())
   }
