@@ -395,10 +395,9 @@ function orderedPaths(paths) {
 
 /**
  * The whole document.
- * @param {any} app
- * @param {symbol} ABOUT
+ * @param {Json} loaded
  */
-async function documentOf(app, ABOUT) {
+async function documentOf({ app, ABOUT, ERROR_CODES: codes }) {
   tagHandlers(app.routes, ABOUT)
   const { paths } = await generateSpecs(app, {
     defaultValidationErrorResponse: false,
@@ -424,7 +423,7 @@ async function documentOf(app, ABOUT) {
     throw new Error(`Without about(): ${[...new Set(names)].join(', ')}`)
   }
   refuseDoubles(Object.values(operations).flatMap((item) => Object.values(item)))
-  return framed(operations)
+  return framed(operations, codes)
 }
 
 /** @param {Json[]} operations */
@@ -434,8 +433,11 @@ function refuseDoubles(operations) {
   if (doubles.length > 0) throw new Error(`Operations of one name: ${doubles.join(', ')}`)
 }
 
-/** @param {Json} operations */
-function framed(operations) {
+/**
+ * @param {Json} operations
+ * @param {readonly string[]} codes
+ */
+function framed(operations, codes) {
   const used = [...JSON.stringify(operations).matchAll(/components\/parameters\/(\w+)/g)]
   const parameters = Object.fromEntries(used.map(([, name = '']) => [name, pathParameter(name)]))
   const tags = new Set(Object.values(operations).flatMap((item) => Object.values(item)[0].tags))
@@ -465,7 +467,7 @@ function framed(operations) {
     ],
     paths: Object.fromEntries(orderedPaths(operations).map((path) => [path, operations[path]])),
     components: {
-      schemas: sorted({ ...components, Error: schemaOf(ApiError, 'output') }),
+      schemas: sorted({ ...components, Error: schemaOf(errorSchema(codes), 'output') }),
       parameters: sorted(parameters),
       responses: Object.fromEntries(responses),
       securitySchemes: {
@@ -490,24 +492,26 @@ const pathParameter = (name) => ({
   schema: { type: NUMBERED.includes(name) ? 'integer' : 'string' },
 })
 
-const ApiError = z.object({
-  code: z.string().meta({ description: 'What went wrong, for programs: stable' }),
-  message: z.string().meta({ description: 'What went wrong, for people' }),
-  details: z.unknown().optional().meta({
-    description:
-      'Of `ValidationError` a list of `{ message, field, value }`; else what stands in the way',
-  }),
-  parameter: z.string().optional().meta({ description: 'The parameter that cannot be taken' }),
-})
+/** @param {readonly string[]} codes */
+const errorSchema = (codes) =>
+  z.object({
+    code: z.enum(codes).meta({ description: 'What went wrong, for programs: stable' }),
+    message: z.string().meta({ description: 'What went wrong, for people' }),
+    details: z.unknown().optional().meta({
+      description:
+        'Of `ValidationError` a list of `{ message, field, value }`; else what stands in the way',
+    }),
+    parameter: z.string().optional().meta({ description: 'The parameter that cannot be taken' }),
+  })
 
 async function main() {
   const { values: options } = parseArgs({
     options: { check: { type: 'boolean', default: false } },
   })
-  const { app, ABOUT } = await load(
-    `export { app } from './src/app'\nexport { ABOUT } from './src/spec'`,
+  const loaded = await load(
+    `export { app } from './src/app'\nexport { ERROR_CODES } from './src/errors'\nexport { ABOUT } from './src/spec'`,
   )
-  const text = `${JSON.stringify(await documentOf(app, ABOUT), null, 2)}\n`
+  const text = `${JSON.stringify(await documentOf(loaded), null, 2)}\n`
   if (text === readFileSync(FILE, 'utf8')) return
   if (options.check) {
     throw new Error('docs/openapi.json is not what the routes say: npm run openapi')

@@ -6,11 +6,32 @@ type Extra = { details?: unknown; parameter?: string; retryAfter?: number; allow
 /** What a log line may say of something thrown: never its message, which can quote values. */
 export const nameOf = (error: unknown) => (error instanceof Error ? error.name : 'unknown')
 
+/** What went wrong, for programs: contract §8. Clients decide by these words, so none is ever renamed. */
+export const ERROR_CODES = [
+  'BadRequestError',
+  'CodeAlreadyUsed',
+  'IdempotencyKeyReused',
+  'InternalError',
+  'InvalidContent',
+  'InvalidParameter',
+  'MethodNotAllowedError',
+  'NotAuthorized',
+  'PreconditionFailed',
+  'RequestEntityTooLarge',
+  'ResourceConflict',
+  'ResourceNotFound',
+  'ServiceUnavailable',
+  'TooManyRequests',
+  'UnsupportedMediaTypeError',
+  'ValidationError',
+] as const
+export type ErrorCode = (typeof ERROR_CODES)[number]
+
 /** The one error that code throws on purpose; `onError` alone turns it into an answer. */
 export class ApiError extends Error {
   constructor(
     readonly status: ContentfulStatusCode,
-    readonly code: string,
+    readonly code: ErrorCode,
     message: string,
     readonly extra: Extra = {},
   ) {

@@ -1,0 +1,326 @@
+/** Every failure of a call but an abort of its own signal. */
+export class BadgeKitError extends Error {
+    name = 'BadgeKitError';
+    code;
+    /** 0 when there was no answer. */
+    status;
+    details;
+    /** The parameter of the query that cannot be taken. */
+    parameter;
+    /** `X-Request-Id`, which the service's log names too. */
+    requestId;
+    /** Seconds to wait before it may be tried again. */
+    retryAfter;
+    constructor(failure) {
+        super(failure.message, { cause: failure.cause });
+        this.code = failure.code;
+        this.status = failure.status;
+        this.details = failure.details;
+        this.parameter = failure.parameter;
+        this.requestId = failure.requestId;
+        this.retryAfter = failure.retryAfter;
+    }
+    /** Whether something caught is this error: `BadgeKitError.is(error, 'ValidationError') && error.details`. */
+    static is(error, code) {
+        return error instanceof BadgeKitError && error.code === code;
+    }
+}
+const utf8 = (text) => new TextEncoder().encode(text);
+const base64 = (bytes) => btoa(String.fromCharCode(...bytes));
+const base64url = (bytes) => base64(bytes).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+const fromBase64 = (text) => Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (letter) => letter.charCodeAt(0));
+async function sha256(bytes) {
+    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+    return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+const ALGORITHM = { name: 'HMAC', hash: 'SHA-256' };
+const hmacKey = (key) => crypto.subtle.importKey('raw', key, ALGORITHM, false, ['sign', 'verify']);
+const DEFAULTS = { key: 'master', retries: 4, timeout: 30_000 };
+/** Longer than this nobody waits inside a call: the error tells how long it would be. */
+const LONGEST_WAIT = 60;
+const RETRIED = [429, 502, 503, 504];
+/** The words that end a path; every other one belongs to it. */
+const METHODS = ['get', 'post', 'put', 'delete', 'list'];
+class Client {
+    #settings;
+    #signingKey;
+    constructor(settings) {
+        this.#settings = { ...DEFAULTS, ...settings };
+        // biome-ignore lint/correctness/noConstructorReturn: the words of a path are members of the client.
+        return pathProxy(this, '');
+    }
+    /**
+     * Sends one signed request, again if need be, and gives the whole answer. The path is percent-encoded already.
+     *
+     * @throws {BadgeKitError} unless its status is below 400
+     */
+    async request(method, path, { body, query, ...options } = {}) {
+        const url = new URL(path, this.#settings.url);
+        for (const [name, value] of Object.entries(query ?? {})) {
+            if (value !== undefined && value !== null)
+                url.searchParams.set(name, String(value));
+        }
+        const sent = body === undefined ? undefined : await encoded(body);
+        const headers = new Headers(options.headers);
+        if (sent)
+            headers.set('Content-Type', sent.type);
+        if (options.ifMatch)
+            headers.set('If-Match', options.ifMatch);
+        if (method === 'POST') {
+            headers.set('Idempotency-Key', options.idempotencyKey ?? crypto.randomUUID());
+        }
+        return this.#repeated(() => this.#once(method, url, headers, sent, options.signal), options);
+    }
+    async #repeated(send, { signal }) {
+        let isLost = false;
+        for (let tries = 0;; tries++) {
+            signal?.throwIfAborted();
+            try {
+                return await send();
+            }
+            catch (error) {
+                if (!(error instanceof BadgeKitError) || tries >= this.#settings.retries)
+                    throw error;
+                // The first try may still be at work when the second comes; the third is then answered as a repetition.
+                const isOwn = isLost && error.status === 409;
+                isLost = error.status === 0 || error.status >= 502;
+                if (!isLost && !isOwn && !RETRIED.includes(error.status))
+                    throw error;
+                const { retryAfter = Math.min(8, 0.25 * 2 ** tries) } = error;
+                if (retryAfter > LONGEST_WAIT)
+                    throw error;
+                await wait(retryAfter * 1000 * (1 + Math.random() / 4), signal);
+            }
+        }
+    }
+    async #once(method, url, headers, body, signal) {
+        const { secret, timeout, fetch = globalThis.fetch } = this.#settings;
+        if (secret !== undefined) {
+            // Anew for each try: a token ends.
+            const token = await this.#token(secret, method, url.pathname + url.search, body);
+            headers.set('Authorization', `JWT token="${token}"`);
+        }
+        const stop = new AbortController();
+        const timer = setTimeout(() => stop.abort(new Error(`No answer within ${timeout} ms`)), timeout);
+        const abort = () => stop.abort(signal?.reason);
+        signal?.addEventListener('abort', abort);
+        try {
+            const init = { method, headers, signal: stop.signal, redirect: 'manual' };
+            const response = await fetch(url, { ...init, body: body?.bytes });
+            return answerOf(response, await response.text());
+        }
+        catch (error) {
+            signal?.throwIfAborted();
+            if (error instanceof BadgeKitError)
+                throw error;
+            const code = stop.signal.aborted ? 'TimeoutError' : 'NetworkError';
+            const cause = stop.signal.aborted ? stop.signal.reason : error;
+            throw new BadgeKitError({ code, status: 0, message: String(cause?.message ?? cause), cause });
+        }
+        finally {
+            clearTimeout(timer);
+            signal?.removeEventListener('abort', abort);
+        }
+    }
+    async #token(secret, method, path, body) {
+        const claims = {
+            key: this.#settings.key,
+            method,
+            path,
+            exp: Math.floor(Date.now() / 1000) + 60,
+            ...(body && { body: { alg: 'sha256', hash: await sha256(body.bytes) } }),
+        };
+        const parts = [{ typ: 'JWT', alg: 'HS256' }, claims];
+        const text = parts.map((part) => base64url(utf8(JSON.stringify(part)))).join('.');
+        this.#signingKey ??= hmacKey(utf8(secret));
+        const mac = await crypto.subtle.sign(ALGORITHM, await this.#signingKey, utf8(text));
+        return `${text}.${base64url(new Uint8Array(mac))}`;
+    }
+}
+export const BadgeKit = Client;
+async function encoded(body) {
+    if (body instanceof FormData || body instanceof URLSearchParams) {
+        const request = new Response(body);
+        const type = request.headers.get('Content-Type') ?? '';
+        return { bytes: new Uint8Array(await request.arrayBuffer()), type };
+    }
+    return { bytes: utf8(JSON.stringify(body)), type: 'application/json' };
+}
+function answerOf(response, text) {
+    const { status, headers } = response;
+    const body = /json/.test(headers.get('Content-Type') ?? '') ? parsed(text) : text;
+    if (status < 400)
+        return { status, headers, body };
+    const told = (body ?? {});
+    const after = Number(headers.get('Retry-After') ?? Number.NaN);
+    throw new BadgeKitError({
+        ...told,
+        code: told.code ?? 'UnreadableAnswer',
+        message: told.message ?? `The answer was ${status} and no JSON`,
+        status,
+        requestId: headers.get('X-Request-Id') ?? undefined,
+        retryAfter: Number.isNaN(after) ? undefined : after,
+    });
+}
+function parsed(text) {
+    try {
+        return JSON.parse(text);
+    }
+    catch (cause) {
+        throw new BadgeKitError({
+            code: 'UnreadableAnswer',
+            message: 'The answer broke off',
+            status: 0,
+            cause,
+        });
+    }
+}
+const wait = (milliseconds, signal) => new Promise((done, fail) => {
+    const timer = setTimeout(done, milliseconds);
+    const stop = () => {
+        clearTimeout(timer);
+        fail(signal?.reason);
+    };
+    signal?.addEventListener('abort', stop, { once: true });
+});
+/** A path as far as it is named: a member is its next word, a call its next name, a method sends it. */
+function pathProxy(client, path) {
+    return new Proxy(() => path, {
+        get(_target, word) {
+            // Whoever awaits a path that is not sent must not be sent on for ever.
+            if (typeof word !== 'string' || word === 'then')
+                return undefined;
+            if (path === '' && word === 'request')
+                return client.request.bind(client);
+            if (METHODS.includes(word))
+                return call(client, word, path);
+            const segment = word.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+            return pathProxy(client, `${path}/${segment}`);
+        },
+        apply: (_target, _this, [name]) => pathProxy(client, `${path}/${segmentOf(name)}`),
+    });
+}
+function segmentOf(name) {
+    const text = String(name ?? '');
+    // No URL can name these as words of a path: it would become another.
+    if (text === '' || text === '.' || text === '..')
+        throw new TypeError(`No name: "${text}"`);
+    return encodeURIComponent(text);
+}
+const call = (client, method, path) => (given, options) => method === 'list'
+    ? pagesOf(client, path, given, options)
+    : client
+        .request(method.toUpperCase(), path, {
+        ...options,
+        ...(method === 'get' || method === 'delete' ? { query: given } : { body: given ?? {} }),
+    })
+        .then(({ body }) => body);
+function pagesOf(client, path, query = {}, options = {}) {
+    async function* pages() {
+        const position = path.endsWith('/events') ? 'after' : 'cursor';
+        let asked = { limit: 100, ...query };
+        while (asked) {
+            const { headers, body } = await client.request('GET', path, { ...options, query: asked });
+            const page = body;
+            yield page;
+            const next = nextOf(headers.get('Link')) ?? page.next;
+            const isOver = typeof next !== 'string' || next === asked[position];
+            asked = isOver ? undefined : { ...asked, [position]: next };
+        }
+    }
+    return {
+        pages,
+        async *[Symbol.asyncIterator]() {
+            for await (const page of pages())
+                yield* Object.values(page).find(Array.isArray) ?? [];
+        },
+    };
+}
+/** The cursor of `Link: <…?cursor=…>; rel="next"`. */
+function nextOf(link) {
+    const [, target] = /<([^>]+)>;\s*rel="next"/.exec(link ?? '') ?? [];
+    return target && (new URL(target, 'http://_').searchParams.get('cursor') ?? undefined);
+}
+/** A message that is not from the service, or came too late. */
+export class WebhookError extends Error {
+    name = 'WebhookError';
+}
+/**
+ * Checks who sent a message, and reads it: a `Message`, or an `Event` of a webhook of the format `events-1`. Give the body as it
+ * came, before any JSON parser has touched it. A message can come twice: `webhook-id` tells.
+ *
+ * `webhook-signature` is checked, and that the message is new. Receivers that know the original's `Authorization` alone
+ * ask for it with `scheme`: it has no time in it.
+ *
+ * @param secret the webhook's, or several while it is replaced
+ * @throws {WebhookError}
+ */
+export async function verifyWebhook(request, secret, { scheme = 'webhook-signature', tolerance = 300, } = {}) {
+    const secrets = [secret].flat().filter((one) => one !== '');
+    if (secrets.length === 0)
+        throw new TypeError('There is no secret to check the message with');
+    const header = reader(request.headers);
+    const body = typeof request.body === 'string' ? utf8(request.body) : new Uint8Array(request.body);
+    const isSigned = scheme === 'authorization'
+        ? await isSignedAsBefore(header, body, secrets)
+        : await isSignedByStandard(header, body, secrets, tolerance);
+    if (!isSigned)
+        throw new WebhookError('The message is not signed by this secret');
+    return JSON.parse(new TextDecoder().decode(body));
+}
+const reader = (headers) => (name) => {
+    if (headers instanceof Headers)
+        return headers.get(name) ?? '';
+    const found = Object.entries(headers).find(([given]) => given.toLowerCase() === name);
+    return String(found?.[1] ?? '');
+};
+async function isSignedByStandard(header, body, secrets, tolerance) {
+    const time = header('webhook-timestamp');
+    const isNew = Math.abs(Date.now() / 1000 - Number(time || Number.NaN)) <= tolerance;
+    if (!isNew)
+        throw new WebhookError('The message is too old, or its time is missing');
+    const start = utf8(`${header('webhook-id')}.${time}.`);
+    const signed = new Uint8Array(start.length + body.length);
+    signed.set(start);
+    signed.set(body, start.length);
+    const given = header('webhook-signature').split(' ');
+    const signatures = given.filter((one) => one.startsWith('v1,')).map((one) => one.slice(3));
+    return isAny(secrets.map(standardKey), signatures, signed);
+}
+/** The bytes after `whsec_`; of any other secret its text. */
+function standardKey(secret) {
+    if (!secret.startsWith('whsec_'))
+        return utf8(secret);
+    const key = bytesOf(secret.slice('whsec_'.length));
+    return key && key.length > 0 ? key : utf8(secret);
+}
+async function isSignedAsBefore(header, body, secrets) {
+    const token = /^JWT token="([\w-]+)\.([\w-]+)\.([\w-]+)"$/.exec(header('authorization'));
+    if (!token)
+        return false;
+    const [, head = '', payload = '', mac = ''] = token;
+    if (!(await isAny(secrets.map(utf8), [mac], utf8(`${head}.${payload}`))))
+        return false;
+    const claims = JSON.parse(new TextDecoder().decode(fromBase64(payload)));
+    return claims.body?.hash === (await sha256(body));
+}
+/** Whether any of the signatures is that of any of the keys; compared in constant time. */
+async function isAny(keys, signatures, signed) {
+    const macs = signatures.map(bytesOf).filter((mac) => mac !== undefined);
+    for (const key of keys) {
+        const imported = await hmacKey(key);
+        for (const mac of macs) {
+            if (await crypto.subtle.verify(ALGORITHM, imported, mac, signed))
+                return true;
+        }
+    }
+    return false;
+}
+function bytesOf(text) {
+    try {
+        return fromBase64(text);
+    }
+    catch {
+        return undefined;
+    }
+}

@@ -1,0 +1,149 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { resolve } from 'node:path'
+import {
+  BadgeKit,
+  BadgeKitError,
+  type Event,
+  type Message,
+  verifyWebhook,
+  WebhookError,
+} from 'badgekit-api/client'
+import { beforeAll, describe, expect, inject, it } from 'vitest'
+import { hasBrowser, startBrowser } from './browser'
+import { serverAt, startReceiver, until } from './server'
+
+/** The client outside of Workers: in Node and in a browser, against the real server. */
+
+const CLIENT = resolve('client/badgekit.js')
+const zine = {
+  slug: 'zine-maker',
+  name: 'Zine Maker',
+  earnerDescription: 'You made a zine.',
+  consumerDescription: 'The holder made a zine.',
+  criteriaUrl: 'https://client.example.org/zine-maker',
+  unique: 1,
+  image: 'https://client.example.org/zine-maker.png',
+} as const
+
+let server: Awaited<ReturnType<typeof serverAt>>
+let kit: BadgeKit
+beforeAll(async () => {
+  server = await serverAt(inject('server'))
+  kit = new BadgeKit(server)
+})
+
+/** A system of this name with a badge in it. */
+async function seeded(slug: string) {
+  await kit.systems.post({ slug, name: slug, url: 'https://client.example.org' })
+  const system = kit.systems(slug)
+  await system.badges.post(zine)
+  return system
+}
+
+describe('the client in Node', () => {
+  it('makes, awards, lists and is told of it', async () => {
+    const system = await seeded('client-node')
+    const receiver = await startReceiver()
+    try {
+      const old = await system.webhooks.post({ url: receiver.url })
+      const events = await system.webhooks.post({ url: `${receiver.url}/2`, format: 'events-1' })
+      const emails = Array.from({ length: 25 }, (_, n) => `earner-${n}@example.org`)
+      await system.badges(zine.slug).instances.bulk.post({ emails })
+      const held: string[] = []
+      for await (const { email } of system.badges(zine.slug).instances.list({ limit: 10 })) {
+        held.push(email)
+      }
+      expect(held.sort()).toEqual(emails.sort())
+
+      await until(() => receiver.received.length >= 2 * emails.length, 30_000)
+      const told = { message: new Set<string>(), event: new Set<string>() }
+      for (const received of receiver.received) {
+        const { secret } = 'type' in JSON.parse(received.body) ? events.webhook : old.webhook
+        const sent = await verifyWebhook<Message | Event>(received, secret ?? '')
+        if ('type' in sent) told.event.add(sent.type)
+        else if (sent.action === 'award') told.message.add(sent.email)
+        await expect(verifyWebhook(received, 'another')).rejects.toThrow(WebhookError)
+      }
+      expect(told.message.size).toBe(emails.length)
+      expect(told.event).toEqual(new Set(['badge.awarded']))
+    } finally {
+      await receiver.stop()
+    }
+  })
+
+  it('signs as a key of its own', async () => {
+    const system = await seeded('client-keys')
+    const { key } = await system.keys.post({ role: 'issue' })
+    const issuer = new BadgeKit({ url: server.url, key: key.key, secret: key.secret })
+    const own = issuer.systems('client-keys')
+    await own.badges(zine.slug).instances.post({ email: 'ada@example.org' })
+    const error = await own.badges.post({ ...zine, slug: 'x' }).catch((thrown) => thrown)
+    expect(BadgeKitError.is(error, 'NotAuthorized') && error.message).toContain('needs manage')
+  })
+
+  it('waits for a server that is not there yet, and says so when it stays away', async () => {
+    const gone = new BadgeKit({ url: 'http://127.0.0.1:9', secret: 'x', retries: 1 })
+    const error = await gone.systems.get().catch((thrown) => thrown)
+    expect(BadgeKitError.is(error, 'NetworkError')).toBe(true)
+    const { port } = await new Promise<AddressInfo>((done) => {
+      const probe = createServer().listen(0, '127.0.0.1', () => {
+        const address = probe.address() as AddressInfo
+        probe.close(() => done(address))
+      })
+    })
+    const asked = new BadgeKit({ url: `http://127.0.0.1:${port}` }).healthcheck.get()
+    const late = createServer((_request, response) => {
+      response.setHeader('Content-Type', 'application/json')
+      response.end('{"app":"late","version":"1"}')
+    }).listen(port, '127.0.0.1')
+    expect((await asked).app).toBe('late')
+    late.close()
+  })
+
+  it('asks for nothing but the language, `fetch` and Web Crypto', () => {
+    expect(readFileSync(CLIENT, 'utf8')).not.toMatch(
+      /^import |\bimport\(|require\(|process\.|\bBuffer\b/m,
+    )
+  })
+
+  it('is what a packed package gives, in plain JavaScript', () => {
+    const packed = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+      encoding: 'utf8',
+    })
+    const [{ files }] = JSON.parse(packed.stdout) as [{ files: { path: string }[] }]
+    const paths = files.map(({ path }) => path)
+    for (const name of ['badgekit.js', 'badgekit.d.ts', 'calls.d.ts', 'routes.d.ts']) {
+      expect(paths).toContain(`client/${name}`)
+    }
+  })
+})
+
+describe.runIf(hasBrowser)('the client in a browser', () => {
+  it('signs and sends on a page of the service', async () => {
+    await seeded('client-browser')
+    const browser = await startBrowser()
+    try {
+      const page = await browser.newPage()
+      await page.route('**/client.js', (route) =>
+        route.fulfill({ path: CLIENT, contentType: 'text/javascript' }),
+      )
+      await page.goto(`${server.url}/healthcheck`)
+      // As text, because an `import` in a function would become the test runner's.
+      const emails = await page.evaluate(`(async () => {
+        const { BadgeKit } = await import('/client.js')
+        const kit = new BadgeKit(${JSON.stringify({ url: server.url, secret: server.secret })})
+        const badge = kit.systems('client-browser').badges('zine-maker')
+        await badge.instances.post({ email: 'ada@example.org' })
+        const found = []
+        for await (const { email } of badge.instances.list()) found.push(email)
+        return found
+      })()`)
+      expect(emails).toEqual(['ada@example.org'])
+    } finally {
+      await browser.close()
+    }
+  })
+})
