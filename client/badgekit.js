@@ -100,6 +100,7 @@ class Client {
             const token = await this.#token(secret, method, url.pathname + url.search, body);
             headers.set('Authorization', `JWT token="${token}"`);
         }
+        signal?.throwIfAborted();
         const stop = new AbortController();
         const timer = setTimeout(() => stop.abort(new Error(`No answer within ${timeout} ms`)), timeout);
         const abort = () => stop.abort(signal?.reason);
@@ -176,7 +177,10 @@ function parsed(text) {
     }
 }
 const wait = (milliseconds, signal) => new Promise((done, fail) => {
-    const timer = setTimeout(done, milliseconds);
+    const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', stop);
+        done();
+    }, milliseconds);
     const stop = () => {
         clearTimeout(timer);
         fail(signal?.reason);

@@ -187,6 +187,7 @@ class Client {
       const token = await this.#token(secret, method, url.pathname + url.search, body)
       headers.set('Authorization', `JWT token="${token}"`)
     }
+    signal?.throwIfAborted()
     const stop = new AbortController()
     const timer = setTimeout(() => stop.abort(new Error(`No answer within ${timeout} ms`)), timeout)
     const abort = () => stop.abort(signal?.reason)
@@ -267,7 +268,10 @@ function parsed(text: string): unknown {
 
 const wait = (milliseconds: number, signal: AbortSignal | undefined) =>
   new Promise<void>((done, fail) => {
-    const timer = setTimeout(done, milliseconds)
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop)
+      done()
+    }, milliseconds)
     const stop = () => {
       clearTimeout(timer)
       fail(signal?.reason)

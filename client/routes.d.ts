@@ -460,6 +460,11 @@ export interface RotateKeySecret {
   grace?: number | string | null
 }
 
+export interface RotateSigningKey {
+  /** Thumbprints of keys whose signatures are good no longer */
+  withdraw?: Array<string> | null
+}
+
 export interface RotateWebhookSecret {
   secret?: string | null
   grace?: number | string | null
@@ -476,6 +481,7 @@ export interface SigningKey {
   }
   created: string
   retired: string | null
+  withdrawn: string | null
 }
 
 export interface System {
@@ -1136,7 +1142,7 @@ export interface AtKeys {
 
 export interface AtSigningKeysRotate {
   /** Replace the signing keys. */
-  post(body?: undefined, options?: Options): Promise<{
+  post(body?: RotateSigningKey | Form, options?: Options): Promise<{
     signingKeys: Array<SigningKey>
     status: string
   }>
@@ -1589,9 +1595,9 @@ export interface AtSystem {
   readonly deliveries: AtDeliveries
   readonly events: AtEvents
   readonly keys: AtKeys
+  readonly signingKeys: AtSigningKeys
   readonly audit: AtAudit
   readonly privacy: AtPrivacy
-  readonly signingKeys: AtSigningKeys
 }
 
 export interface AtSystems {

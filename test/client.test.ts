@@ -260,6 +260,18 @@ describe('a call that is not answered', () => {
     expect(sent).toHaveLength(3)
   })
 
+  it('is repeated by its caller with a key of their own', async () => {
+    const { system, slug } = await seeded()
+    const { kit: watched, sent } = over()
+    const once = () =>
+      watched
+        .systems(system)
+        .badges(slug)
+        .instances.post({ email: 'ada@example.org' }, { idempotencyKey: 'mine' })
+    expect(await once()).toEqual(await once())
+    expect(sent.map(({ key }) => key)).toEqual(['mine', 'mine'])
+  })
+
   it('is given up after so many tries', async () => {
     const fates = Array.from({ length: 5 }, () => busy())
     const { kit: shaky, sent } = over(...fates)
@@ -285,7 +297,7 @@ describe('a call that is not answered', () => {
     const slow = new BadgeKit({ ...settings, fetch: never, timeout: 20, retries: 0 })
     expect(await caught(slow.systems.get())).toMatchObject({ code: 'TimeoutError', status: 0 })
     const stop = new AbortController()
-    const patient = new BadgeKit({ ...settings, fetch: never })
+    const patient = new BadgeKit({ ...settings, fetch: never, timeout: 3_600_000 })
     const asked = patient.systems.get({}, { signal: stop.signal })
     stop.abort(new Error('enough'))
     await expect(asked).rejects.toThrow('enough')

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import {
   BadgeKit,
   BadgeKitError,
@@ -41,6 +41,28 @@ async function seeded(slug: string) {
   const system = kit.systems(slug)
   await system.badges.post(zine)
   return system
+}
+
+/** Runs the first program of a page that imports the client, at our server and in this system. Gives the lines that it writes. */
+function runSnippet(page: string, system: string): string[] {
+  const blocks = [...readFileSync(page, 'utf8').matchAll(/```js\n([\s\S]*?)```/g)]
+  const program = blocks.find(([, code = '']) => code.includes("from 'badgekit-api/client'"))?.[1]
+  // Inside of the package, or its name means nothing.
+  const file = resolve('.wrangler/tmp', `snippet-${process.pid}.mjs`)
+  mkdirSync(dirname(file), { recursive: true })
+  const url = /https?:\/\/(?:127\.0\.0\.1:8787|badges\.example\.org)/
+  writeFileSync(file, String(program).replace(url, server.url).replace("'city'", `'${system}'`))
+  try {
+    const env = { ...process.env, SECRET: server.secret }
+    const { stdout, stderr, status } = spawnSync(process.execPath, [file], {
+      encoding: 'utf8',
+      env,
+    })
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    return stdout.trim().split('\n')
+  } finally {
+    rmSync(file)
+  }
 }
 
 describe('the client in Node', () => {
@@ -101,6 +123,14 @@ describe('the client in Node', () => {
     }).listen(port, '127.0.0.1')
     expect((await asked).app).toBe('late')
     late.close()
+  })
+
+  it('does what README and docs/client.md show', async () => {
+    await seeded('client-docs')
+    for (const page of ['README.md', 'docs/client.md']) {
+      const emails = runSnippet(page, 'client-docs').slice(1)
+      expect(emails).toContain(page === 'README.md' ? 'bo@example.org' : 'ada@example.org')
+    }
   })
 
   it('asks for nothing but the language, `fetch` and Web Crypto', () => {
