@@ -1,12 +1,13 @@
 import { env } from 'cloudflare:workers'
 import { jwtVerify } from 'jose'
 import { Webhook } from 'standardwebhooks'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { audit, webhookSecrets, webhooks } from '../drizzle/schema'
 import { open } from '../src/seal'
 import { secretCell } from '../src/store/deliveries'
 import { api } from './helpers/api'
 import { quietly, watch } from './helpers/changes'
+import { startCalm } from './helpers/deliveries'
 import type { Received } from './helpers/received'
 import { levels, rows, seedContainer, seedWebhook } from './helpers/seed'
 import { still } from './helpers/still'
@@ -19,14 +20,11 @@ import { still } from './helpers/still'
 const DAY = 86_400
 const [systems] = levels
 const { refused } = watch(webhooks, webhookSecrets, audit)
+startCalm()
 
 let hook: Awaited<ReturnType<typeof seedWebhook>>
 beforeEach(async () => {
   hook = await seedWebhook(await seedContainer(systems))
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
 })
 
 /** Sets the clock; the database is never asked for the time. */

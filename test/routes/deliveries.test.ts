@@ -1,9 +1,10 @@
 import { env } from 'cloudflare:workers'
 import { Webhook } from 'standardwebhooks'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { attempts, audit, deliveries, events, webhooks } from '../../drizzle/schema'
 import { type Answer, api, type Call } from '../helpers/api'
 import { watch } from '../helpers/changes'
+import { startCalm } from '../helpers/deliveries'
 import { levels, seedBadge, seedContainer, seedWebhook, unique } from '../helpers/seed'
 import { attempt, rung, still } from '../helpers/still'
 
@@ -11,6 +12,7 @@ const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 const DAY = 86_400_000
 const [systems] = levels
 const { changesNothing, refused } = watch(deliveries, events, attempts, webhooks, audit)
+startCalm()
 
 let system: string
 let badgePath: string
@@ -20,11 +22,6 @@ beforeEach(async () => {
   system = seed.system
   badgePath = seed.path
   hook = await seedWebhook(system)
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
-  vi.unstubAllGlobals()
 })
 
 type Shown = {

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { Webhook as Verifier } from 'standardwebhooks'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   attempts,
   audit,
@@ -13,6 +13,7 @@ import { open } from '../../src/seal'
 import { secretCell } from '../../src/store/deliveries'
 import { type Answer, api, type Call, ORIGIN } from '../helpers/api'
 import { quietly, watch } from '../helpers/changes'
+import { startCalm } from '../helpers/deliveries'
 import {
   badge,
   container,
@@ -28,6 +29,7 @@ import { attempt, attemptAll, rung, still } from '../helpers/still'
 
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 const [systems] = levels
+startCalm()
 
 let system: string
 beforeEach(async () => {
@@ -248,11 +250,6 @@ const deliveriesOf = async (id: number) =>
   ).results
 const lastAudit = () =>
   env.DB.prepare('select key, action, target from audit order by id desc limit 1').first()
-
-afterEach(() => {
-  vi.useRealTimers()
-  vi.unstubAllGlobals()
-})
 
 /** A system with a badge and a receiver. */
 async function seedReceiver(more: object = {}) {
