@@ -164,6 +164,8 @@ export interface CreateBadgeApplicationReview {
     satisfied: true | false | 1 | 0 | 'true' | 'false' | '1' | '0'
     comment?: string | null
   }> | null
+  /** Whether the application is ended and its badge awarded in the same call */
+  award?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
 }
 
 export interface CreateBadgeCode {
@@ -825,6 +827,8 @@ export interface AtBadgeApplicationReviews {
   post(body: CreateBadgeApplicationReview | Form, options?: Options): Promise<{
     status: string
     review: Review
+    application?: Application
+    instance?: Instance
   }>
   (review: string): AtBadgeApplicationReview
 }

@@ -333,6 +333,11 @@ async function tellOfContained(send, at) {
   await send('show review', 'GET', `${file}/reviews/${review.slug}`)
   await send('change review', 'PUT', `${file}/reviews/${review.slug}`, { comment: 'Very well.' })
   await send('delete review', 'DELETE', `${file}/reviews/${review.slug}`)
+  await send('approve', 'POST', `${file}/reviews`, {
+    author: 'eve@library.example.org',
+    reviewItems: [{ criterionId: made.criteria[0].id, satisfied: 1 }],
+    award: true,
+  })
   await send('change application', 'PUT', file, { processed: '2026-01-16T08:00:00Z' })
   await send('delete application', 'DELETE', file)
   await send('delete badge', 'DELETE', `${at}/badges/spare${word}`)

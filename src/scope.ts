@@ -125,6 +125,11 @@ const application = ({ application = '' }: Params): Thing => ({
 export const inApplication = scoped<{ badge: BadgeRow; application: ApplicationRow }>((params) => [
   application(params),
 ])
+/** The same with what the badge's image is. */
+export const inPicturedApplication = scoped<{ badge: PicturedBadge; application: ApplicationRow }>(
+  (params) => [application(params)],
+  IMAGE_TYPE,
+)
 export const inReview = scoped<{ badge: BadgeRow; application: ApplicationRow; review: ReviewRow }>(
   (params) => [
     application(params),

@@ -1,24 +1,22 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
+import { awardable, refusal } from '../awarding'
 import type { Env } from '../env'
-import { ApiError, codeAlreadyUsed, conflict, invalid, notFound, taken } from '../errors'
+import { ApiError, invalid } from '../errors'
 import { sendVersion } from '../etag'
 import { evidence, narrative } from '../evidenceField'
 import { readFields } from '../fields'
 import { ListQuery, listOf, sendList, sendListWithBadges } from '../lists'
-import { inContainer, inInstance, inPicturedBadge, type PicturedBadge, type Scope } from '../scope'
+import { inContainer, inInstance, inPicturedBadge, type PicturedBadge } from '../scope'
 import { about, body, query } from '../spec'
-import { noSuchCode, tooManyCodes } from '../store/codeMisses'
-import { milestonesAbove } from '../store/completions'
+import { noSuchCode } from '../store/codeMisses'
 import {
-  type Awardable,
   award,
   awardMany,
   type InstanceRow,
   listInstances,
   listInstancesOf,
   type PicturedInstance,
-  type Refusal,
   revoke,
 } from '../store/instances'
 import { assertionPath } from '../urls'
@@ -174,18 +172,6 @@ export const instances = new Hono<Env>()
     },
   )
 
-/** The badge of the path with the milestones that an award of it may complete, in one look-up. */
-async function awardable(
-  scope: Scope<{ badge: PicturedBadge }>,
-  origin: string,
-): Promise<Awardable & { row: PicturedBadge }> {
-  const { badge, rows } = await scope.with(milestonesAbove(scope.badgeId))
-  const above = rows[0]
-    .filter(({ id }) => id !== badge.id)
-    .map((row) => ({ ...row, shown: viewBadge(row, origin) }))
-  return { row: badge, shown: viewBadge(badge, origin), above }
-}
-
 /** An award as messages tell of it: the contract's members, without the badge, which stands beside it. */
 const told = ({ slug, email, expires, issuedOn, claimCode, assertionUrl }: Instance) => ({
   slug,
@@ -215,34 +201,6 @@ function readEmails(given: unknown): string[] {
   })
   if (wrong.length > 0) throw invalid(...wrong)
   return given.map(String)
-}
-
-/** What a refused award is answered with: contract §5.2. */
-function refusal(
-  result: Refusal,
-  badge: string,
-  origin: string,
-  { email = '', claimCode }: { email?: string; claimCode?: string | null } = {},
-  now = 0,
-) {
-  switch (result.refused) {
-    case 'held':
-      return conflict(`User ${email} has already been awarded badge ${badge}`, {
-        assertionUrl: origin + assertionPath(result.slug),
-      })
-    case 'slug':
-      return taken('badgeInstance', 'slug')
-    case 'full':
-      return conflict(`Badge ${badge} has reached its limit of ${result.limit}`)
-    case 'code':
-      return codeAlreadyUsed(claimCode ?? '')
-    case 'no code':
-      return notFound('claimCode', 'code', claimCode ?? '')
-    case 'guesses':
-      return tooManyCodes(now)
-    case 'gone':
-      return notFound('badge', 'slug', badge)
-  }
 }
 
 /** The member `reason` of a body that the token covers; any other body of a DELETE has been left out by then. */

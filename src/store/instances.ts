@@ -97,7 +97,7 @@ export async function award(
       stateOf(row, input, slug, code, caller.now),
     ],
   })
-  if (!rows[0]) return refusal(state[0], input.claimCode !== null)
+  if (!rows[0]) return refusalOf(state[0], input.claimCode !== null)
   // Its answer does not wait for the signature; a repeated request has rung already.
   if (!caller.isReplay) caller.waitUntil(ringForAward(caller.env, rows[0].id))
   return { row: rows[0] }
@@ -144,7 +144,8 @@ const madeBy = (op: string, { id }: BadgeRow): Statement<InstanceRow> => sql<Ins
   select i.* from events e cross join badgeInstances i on i.slug = e.subject and i.badgeId = ${id}
   where e.id between ${`evt_${op}_`} and ${`evt_${op}_~`} and e.type = 'badge.awarded' order by i.id`
 
-async function awardsOf(
+/** What an award is made of, but for whom it is refused. */
+export async function awardsOf(
   { op, now, env }: Caller,
   { row, shown }: Awardable,
   earners: Earners,
@@ -184,14 +185,14 @@ type State = {
 }
 
 /** What decides about an award, as the batch left it. */
-const stateOf = (
+export const stateOf = (
   badge: BadgeRow,
-  input: SingleAward,
+  { email }: Pick<SingleAward, 'email'>,
   slug: string,
   code: SQL | null,
   now: number,
 ): Statement<State> => sql<State>`
-  select (${held(badge, sql`${input.email}`)}) as held,
+  select (${held(badge, sql`${email}`)}) as held,
     exists (select 1 from badgeInstances where slug = ${slug}) as taken,
     deletedAt is null as live, "limit",
     ${code ? sql`(select ${isUsable} from claimCodes where ${code})` : sql`null`} as usable,
@@ -199,7 +200,7 @@ const stateOf = (
   from badges where id = ${badge.id}`
 
 /** Contract §5.2: a bad code is told before the award that stands already. */
-function refusal(state: State | undefined, hasCode: boolean): Refusal {
+export function refusalOf(state: State | undefined, hasCode: boolean): Refusal {
   if (!state?.live) return { refused: 'gone' }
   if (hasCode && state.usable === null) return { refused: 'no code' }
   if (!state.guessable) return { refused: 'guesses' }

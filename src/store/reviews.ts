@@ -47,33 +47,45 @@ export const findReview = (applicationId: SQL | number, slug: string): Statement
   sql<ReviewRow>`${selectReviews} where r.slug = ${slug} and r.applicationId = ${applicationId}`
 
 /** What a review's message tells beside the review: the application as the contract shows it. */
-type Told = { application: object }
+export type Told = { application: object }
+
+/** What makes a review of an application if `condition`, and tells of it; its slug is that of the request. */
+export async function reviewStatements(
+  { op, now }: Caller,
+  application: ApplicationRow,
+  { reviewItems, ...input }: ReviewInput,
+  told: Told,
+  condition: SQL,
+) {
+  const slug = await idFrom(op, 'slug', 16)
+  const { id: applicationId, systemId } = application
+  const which = sql`slug = ${slug}`
+  const values = { ...input, slug, applicationId, op, createdAt: now, updatedAt: now }
+  const done = wrote(reviews, op, which)
+  return {
+    change: [
+      insertIf(reviews, values, condition),
+      bump(systemId, 'reviews', applicationId, 1, done),
+      ...(reviewItems?.length ? [addItems(op, which, reviewItems)] : []),
+    ],
+    done,
+    events: [tell(op, now, application, which, told)],
+    audit: { systemId, target: `reviews/${slug}` },
+    read: findReview(applicationId, slug),
+  }
+}
 
 /** Makes a review of an application, and records it. Gives no row when the application is gone by then. */
 export async function createReview(
   caller: Caller,
   application: ApplicationRow,
-  { reviewItems, ...input }: ReviewInput,
+  input: ReviewInput,
   told: Told,
 ) {
-  const { op, now } = caller
-  const slug = await idFrom(op, 'slug', 16)
-  const values = {
-    ...input,
-    slug,
-    applicationId: application.id,
-    op,
-    createdAt: now,
-    updatedAt: now,
-  }
-  const insert = insertIf(
-    reviews,
-    values,
-    sql`exists (select 1 from applications where id = ${application.id})`,
-  )
-  const which = sql`slug = ${slug}`
-  const count = bump(application.systemId, 'reviews', application.id, 1, wrote(reviews, op, which))
-  return save(caller, application, which, slug, [insert, count], reviewItems ?? [], told)
+  const isThere = sql`exists (select 1 from applications where id = ${application.id})`
+  const review = await reviewStatements(caller, application, input, told, isThere)
+  const [rows] = await commit(caller, { ...review, read: [review.read] })
+  return rows[0]
 }
 
 /** Changes the given members of a review, and records it again. Gives no row when it is gone by then. */
@@ -83,56 +95,52 @@ export async function updateReview(
   row: ReviewRow,
   { reviewItems, ...input }: ReviewInput,
   told: Told,
-) {
-  const { op, now } = caller
-  const which = sql`id = ${row.id}`
-  const update = updateWhere(reviews, { ...input, op, updatedAt: now }, which)
-  const of = { table: reviews, id: row.id }
-  return save(caller, application, which, row.slug, [update], reviewItems ?? null, told, of)
-}
-
-async function save(
-  caller: Caller,
-  application: ApplicationRow,
-  which: SQL,
-  slug: string,
-  change: SQL[],
-  given: Item[] | null,
-  told: Told,
-  of?: { table: typeof reviews; id: number },
 ): Promise<ReviewRow | undefined> {
   const { op, now } = caller
-  const { systemId, badgeId } = application
-  const done = wrote(reviews, op, which)
-  const review = sql`(select id from reviews where ${which} and op = ${op})`
-  const replaced = given
+  const which = sql`id = ${row.id}`
+  const replaced = reviewItems
     ? [
-        sql`delete from reviewItems where reviewId = ${review}`,
-        sql`
-          insert into reviewItems (reviewId, criterionId, satisfied, comment)
-          select ${review}, json_extract(j.value, '$.criterionId'),
-            json_extract(j.value, '$.satisfied'), json_extract(j.value, '$.comment')
-          from json_each(${JSON.stringify(given)}) j where ${done} order by j.key`,
+        sql`delete from reviewItems where reviewId = ${written(op, which)}`,
+        addItems(op, which, reviewItems),
       ]
     : []
-  const event = {
-    systemId,
-    badgeId,
+  const [rows] = await commit(caller, {
+    change: [updateWhere(reviews, { ...input, op, updatedAt: now }, which), ...replaced],
+    done: wrote(reviews, op, which),
+    of: { table: reviews, id: row.id },
+    events: [tell(op, now, application, which, told)],
+    audit: { systemId: application.systemId, target: `reviews/${row.slug}` },
+    read: [findReview(application.id, row.slug)],
+  })
+  return rows[0]
+}
+
+/** The id of the review that `op` has written, in SQL. */
+const written = (op: string, which: SQL) =>
+  sql`(select id from reviews where ${which} and op = ${op})`
+
+const addItems = (op: string, which: SQL, given: Item[]) => sql`
+  insert into reviewItems (reviewId, criterionId, satisfied, comment)
+  select r.id, json_extract(j.value, '$.criterionId'), json_extract(j.value, '$.satisfied'),
+    json_extract(j.value, '$.comment')
+  from reviews r cross join json_each(${JSON.stringify(given)}) j
+  where r.id = ${written(op, which)} order by j.key`
+
+const tell = (op: string, now: number, application: ApplicationRow, which: SQL, told: Told) =>
+  recordReview(op, now, {
+    systemId: application.systemId,
+    badgeId: application.badgeId,
     subject: application.slug,
     application: JSON.stringify(told.application),
     review: sql`r.op = ${op} and r.${which}`,
     items,
-  }
-  const [rows] = await commit(caller, {
-    change: [...change, ...replaced],
-    done,
-    of,
-    events: [recordReview(op, now, event)],
-    audit: { systemId, target: `reviews/${slug}` },
-    read: [findReview(application.id, slug)],
   })
-  return rows[0]
-}
+
+/** Whether these items approve what is applied for: each required criterion of the badge has a satisfied one (contract §5.5). In SQL. */
+export const approves = (badgeId: number, given: readonly Item[]) => sql`
+  not exists (select 1 from criteria c where c.badgeId = ${badgeId} and c.required = 1 and not exists (
+    select 1 from json_each(${JSON.stringify(given)}) j
+    where json_extract(j.value, '$.criterionId') = c.id and json_extract(j.value, '$.satisfied') = 1))`
 
 /** Deletes a review with its items. Gives false when it was gone by then. */
 export async function deleteReview(
