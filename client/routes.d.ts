@@ -324,6 +324,8 @@ export interface Instance {
   badge: Badge | null
   narrative?: string
   evidence?: Array<Evidence>
+  revoked?: string
+  revocationReason?: string
   urls: {
     page: string
     openBadges2: string
@@ -380,6 +382,8 @@ export interface PersonalData {
     evidence: Array<{
       [name: string]: unknown
     }>
+    revoked?: string
+    revocationReason: string | null
     urls: {
       page: string
       openBadges2: string
@@ -387,7 +391,6 @@ export interface PersonalData {
       image: string | null
     }
     revokedAt: string | null
-    revocationReason: string | null
   }>
   claimCodes: Array<ClaimCode>
   applications: Array<Application>
@@ -663,6 +666,14 @@ export interface AtBadgeInstances {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
+    /** `live` unless given: `valid` or `expired`, but not `revoked` */
+    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    /** Issued then or later */
+    since?: number | string
+    /** Issued before then */
+    until?: number | string
   }, options?: Options): Promise<{
     instances: Array<Instance>
     pageData?: {
@@ -677,6 +688,14 @@ export interface AtBadgeInstances {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
+    /** `live` unless given: `valid` or `expired`, but not `revoked` */
+    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    /** Issued then or later */
+    since?: number | string
+    /** Issued before then */
+    until?: number | string
   }, options?: Options): Pages<Instance, {
     instances: Array<Instance>
     pageData?: {
@@ -738,6 +757,8 @@ export interface AtBadgeCodes {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
   }, options?: Options): Promise<{
     claimCodes: Array<ClaimCode>
     badge: Badge
@@ -753,6 +774,8 @@ export interface AtBadgeCodes {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
   }, options?: Options): Pages<ClaimCode, {
     claimCodes: Array<ClaimCode>
     badge: Badge
@@ -862,6 +885,8 @@ export interface AtBadgeApplications {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
     /** Processed applications: `true` only these, `false` all others, `any` both */
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
     email?: string
@@ -879,6 +904,8 @@ export interface AtBadgeApplications {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
     /** Processed applications: `true` only these, `false` all others, `any` both */
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
     email?: string
@@ -974,6 +1001,8 @@ export interface AtEmail {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
   }, options?: Options): Promise<{
     instances: Array<Instance>
     pageData?: {
@@ -988,6 +1017,8 @@ export interface AtEmail {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
   }, options?: Options): Pages<Instance, {
     instances: Array<Instance>
     pageData?: {
@@ -999,6 +1030,54 @@ export interface AtEmail {
 }
 
 export interface AtInstances {
+  /** List awards. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
+    /** `live` unless given: `valid` or `expired`, but not `revoked` */
+    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    /** Issued then or later */
+    since?: number | string
+    /** Issued before then */
+    until?: number | string
+  }, options?: Options): Promise<{
+    instances: Array<Instance>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List awards: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
+    /** `live` unless given: `valid` or `expired`, but not `revoked` */
+    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    /** Issued then or later */
+    since?: number | string
+    /** Issued before then */
+    until?: number | string
+  }, options?: Options): Pages<Instance, {
+    instances: Array<Instance>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
   (email: string): AtEmail
 }
 
@@ -1067,6 +1146,8 @@ export interface AtApplications {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
     /** Processed applications: `true` only these, `false` all others, `any` both */
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
     email?: string
@@ -1084,6 +1165,8 @@ export interface AtApplications {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
     /** Processed applications: `true` only these, `false` all others, `any` both */
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
     email?: string
@@ -1471,11 +1554,11 @@ export interface AtDeliveries {
   /** List deliveries. */
   get(query?: {
     /** Only entries in this state */
-    state?: 'pending' | 'delivered' | 'exhausted' | 'cancelled'
+    state?: 'pending' | 'delivered' | 'exhausted' | 'cancelled' | ''
     /** Only those of this webhook */
     webhook?: number
     /** Only events of this type */
-    type?: 'badge.awarded' | 'badge.revoked' | 'application.reviewed' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'ping'
+    type?: 'badge.awarded' | 'badge.revoked' | 'application.reviewed' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'ping' | ''
     /** Not before this moment */
     since?: number | string
     /** The `next` of the last page */
@@ -1487,11 +1570,11 @@ export interface AtDeliveries {
   /** List deliveries: one after the other, as they are asked for. */
   list(query?: {
     /** Only entries in this state */
-    state?: 'pending' | 'delivered' | 'exhausted' | 'cancelled'
+    state?: 'pending' | 'delivered' | 'exhausted' | 'cancelled' | ''
     /** Only those of this webhook */
     webhook?: number
     /** Only events of this type */
-    type?: 'badge.awarded' | 'badge.revoked' | 'application.reviewed' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'ping'
+    type?: 'badge.awarded' | 'badge.revoked' | 'application.reviewed' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'ping' | ''
     /** Not before this moment */
     since?: number | string
     /** The `next` of the last page */

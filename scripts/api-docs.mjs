@@ -300,6 +300,7 @@ async function tellOfContained(send, at) {
   await send('rotate signing keys', 'POST', `${at}/signing-keys/rotate`)
   const reason = encodeURIComponent('Awarded by mistake')
   await send('revoke', 'DELETE', `${zine}/instances/ada@example.org?reason=${reason}`)
+  await send('awards', 'GET', `${at}/instances?state=revoked`)
   await send('revoked assertion', 'GET', assertion)
   const image = new URL(made.imageUrl).pathname
   await send('stored image', 'GET', image)

@@ -13,7 +13,7 @@ import * as z from 'zod'
 import { load } from './load.mjs'
 
 /**
- * @typedef {{ summary: string, answer?: z.ZodType, status?: number, body?: z.ZodType, media?: readonly string[], query?: z.ZodType, open?: boolean }} About
+ * @typedef {{ summary: string, answer?: z.ZodType, status?: number, body?: z.ZodType, media?: readonly string[], files?: readonly string[], query?: z.ZodType, open?: boolean }} About
  * @typedef {{ method: string, path: string, handler: Function }} Route
  * @typedef {Record<string, any>} Json
  */
@@ -285,9 +285,12 @@ function parametersOf(query) {
  * @param {Route} route
  * @param {About} about
  */
-function answerOf({ path }, { answer, status = 200 }) {
+function answerOf({ path }, { answer, status = 200, files = [] }) {
   const content = answer
-    ? { 'application/json': { schema: schemaOf(answer, 'output') } }
+    ? {
+        'application/json': { schema: schemaOf(answer, 'output') },
+        ...Object.fromEntries(files.map((type) => [type, { schema: { type: 'string' } }])),
+      }
     : { [path.includes('image') ? 'image/*' : 'text/html']: {} }
   const description = status === 201 ? 'Created' : status === 202 ? 'Accepted' : 'As asked'
   const elsewhere = path.includes('image') && { 301: { description: 'The image is elsewhere' } }

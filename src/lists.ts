@@ -1,6 +1,7 @@
 import type { Context } from 'hono'
 import * as z from 'zod'
 import { invalidParameter } from './errors'
+import { type Columns, type Form, type Format, format, formOf } from './exports'
 import type { Scope } from './scope'
 import { type BadgeRow, badgesOf } from './store/badges'
 import type { List, SortKey, Statement, Stretch } from './store/db'
@@ -13,6 +14,8 @@ import { type Badge, viewBadge } from './views/badges'
 
 type WithBadges<Row> = {
   plural: string
+  /** Where the list can be had as a file (`FileQuery`). */
+  columns?: Columns
   /** `badge` gives a badge by its id, as the contract shows it. */
   view: (row: Row, badge: (id: number) => Badge | undefined) => unknown
   /** The badges that the rows of a query need; by default those of their `badgeId`. */
@@ -26,6 +29,8 @@ export const ListQuery = z.object({
   cursor: z.string().optional().meta({ description: 'Where the last page ended: `Link`' }),
   limit: z.string().optional().meta({ type: 'integer', description: 'Rows after a cursor' }),
 })
+/** Those of a list that can be had as a file: then it is the whole list, whatever else is said of pages. */
+export const FileQuery = ListQuery.extend({ format: format() })
 export const PageData = z.object({ page: z.int(), count: z.int(), total: z.int() })
 
 /** The shape of a list's answer. */
@@ -39,6 +44,8 @@ const CURSOR_ROWS = 100
 type Parts<Row> = {
   /** The envelope's key. */
   plural: string
+  /** Where the list can be had as a file (`FileQuery`). */
+  columns?: Columns
   view: (row: Row) => unknown
   /** What stands beside the list. */
   beside?: object
@@ -61,7 +68,7 @@ export const sendList = <Row, Found extends object>(
 export const sendListWithBadges = <Row>(
   c: Context,
   scope: Pick<Scope, 'with'>,
-  { plural, view, badges: badgesFor = badgesOf }: WithBadges<Row>,
+  { plural, columns, view, badges: badgesFor = badgesOf }: WithBadges<Row>,
   list: List<Row>,
 ) =>
   respond<Row>(c, list, async (stretch, extra) => {
@@ -71,7 +78,7 @@ export const sendListWithBadges = <Row>(
     const shown = new Map(
       (badges as BadgeRow[]).map((row) => [row.id, viewBadge(row, c.env.PUBLIC_ORIGIN)]),
     )
-    const parts = { plural, view: (row: Row) => view(row, (id) => shown.get(id)) }
+    const parts = { plural, columns, view: (row: Row) => view(row, (id) => shown.get(id)) }
     return { rows: found as Row[], total: totalOf(totals), parts }
   })
 
@@ -82,6 +89,8 @@ type Chunk<Row> = { rows: Row[]; total: number; parts: Parts<Row> }
 type Fetch<Row> = (stretch: Stretch, extra: Statement[]) => Promise<Chunk<Row>>
 
 async function respond<Row>(c: Context, list: List<Row>, fetch: Fetch<Row>): Promise<Response> {
+  const { format }: { format?: Format | null } = c.req.valid('query' as never) ?? {}
+  if (format === 'csv' || format === 'ndjson') return sendFile(c, list, fetch, format)
   const page = pageOf(c)
   if (page) {
     const { rows, total, parts } = await fetch(page.stretch, [list.total])
@@ -164,27 +173,48 @@ async function sendEverything<Row>(
     return c.json({ [plural]: first.rows.map(first.parts.view), ...beside })
   }
   const tail = JSON.stringify({ ...beside }).slice(1)
-  const end = `]${tail === '}' ? '' : ','}${tail}`
-  const stream = textStream(chunks(list, fetch, first, `{${JSON.stringify(plural)}:[`, end))
-  return c.body(stream, 200, { 'Content-Type': 'application/json' })
+  const form: Form = {
+    type: 'application/json',
+    start: `{${JSON.stringify(plural)}:[`,
+    entry: (shown) => JSON.stringify(shown),
+    between: ',',
+    end: `]${tail === '}' ? '' : ','}${tail}`,
+  }
+  return stream(c, form, texts(list, fetch, first, form))
 }
 
-async function* chunks<Row>(
+/** The whole list as a file, streamed in the same way. */
+async function sendFile<Row>(
+  c: Context,
+  list: List<Row>,
+  fetch: Fetch<Row>,
+  format: Exclude<Format, 'json'>,
+): Promise<Response> {
+  const first = await fetch({ after: null, limit: MAX_ROWS + 1, offset: 0 }, [])
+  const { plural, columns = {} } = first.parts
+  const form = formOf(format, columns)
+  c.header('Content-Disposition', `attachment; filename="${plural}.${format}"`)
+  return stream(c, form, texts(list, fetch, first, form))
+}
+
+const stream = (c: Context, { type }: Form, texts: AsyncGenerator<string>) =>
+  c.body(textStream(texts), 200, { 'Content-Type': type })
+
+async function* texts<Row>(
   list: List<Row>,
   fetch: Fetch<Row>,
   first: Chunk<Row>,
-  start: string,
-  end: string,
+  { start, entry, between, end }: Form,
 ): AsyncGenerator<string> {
   let chunk = first
   let before = start
   for (;;) {
     const shown = chunk.rows.slice(0, MAX_ROWS)
     const { view } = chunk.parts
-    yield before + shown.map((row) => JSON.stringify(view(row))).join(',')
+    yield before + shown.map((row) => entry(view(row))).join(between)
     const last = shown.at(-1)
     if (chunk.rows.length <= MAX_ROWS || last === undefined) break
-    before = ','
+    before = between
     chunk = await fetch({ after: list.keyOf(last), limit: MAX_ROWS + 1, offset: 0 }, [])
   }
   yield end

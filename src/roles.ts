@@ -40,6 +40,7 @@ const TABLE = entriesOf<Needs>({
   '{C}/programs': LIST,
   '{C}/badges': LIST,
   '{B}': ONE,
+  '{C}/instances': { GET: 'read' },
   '{C}/instances/:email': { GET: 'read' },
   '{B}/instances': AWARDS,
   '{B}/instances/bulk': AWARDS,

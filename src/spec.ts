@@ -16,6 +16,8 @@ export type About = {
   body?: z.ZodType
   /** Media types of bodies that are no fields, beside JSON. */
   media?: readonly string[]
+  /** Media types of the answer beside JSON. */
+  files?: readonly string[]
   query?: z.ZodType
   /** Whether anyone may ask. */
   open?: boolean
@@ -31,7 +33,7 @@ const tagged = <T extends object>(handler: T, about: Partial<About>): T =>
 export const about = (
   summary: string,
   answer?: z.ZodType,
-  more: Pick<About, 'status' | 'open' | 'body' | 'media'> = {},
+  more: Pick<About, 'status' | 'open' | 'body' | 'media' | 'files'> = {},
 ): MiddlewareHandler => tagged((_c, next) => next(), { summary, answer, ...more })
 
 /**

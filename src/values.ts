@@ -127,6 +127,32 @@ export const parameter = <T>(
       return z.NEVER
     })
 
+/** One of these words. */
+export const wordParameter = <const T extends string>(
+  name: string,
+  words: readonly T[],
+  description?: string,
+) =>
+  parameter(
+    name,
+    `one of ${words.map((one) => `'${one}'`).join(', ')}`,
+    { enum: [...words, ''], description },
+    (given) => words.find((one) => one === given),
+  )
+
+/** A moment in milliseconds, in any of the forms that `timestamp` reads. */
+export const dateParameter = (name: string, description?: string) =>
+  parameter(name, 'a date', { type: ['integer', 'string'], description }, (given) => {
+    const { success, data } = moment().safeParse(given)
+    return success ? data : undefined
+  })
+
+/** A number of at most 15 digits. */
+export const numberParameter = (name: string, meta: Record<string, unknown>) =>
+  parameter(name, 'a number', meta, (given) =>
+    /^\d{1,15}$/.test(given) ? Number(given) : undefined,
+  )
+
 /**
  * A list's filter of three states: true, false, or null for both. An absent one is `otherwise`; what it cannot be read as is
  * told as a bad parameter, not as a bad field.

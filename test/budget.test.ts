@@ -69,6 +69,12 @@ const CONTAINED: Route[] = [
   ],
   ['GET /badges/:badge/instances/:email'],
   ['DELETE /badges/:badge/instances/:email', { uses: 'email', query: 'reason=Sorry' }],
+  ['GET /badges/:badge/instances', { query: `state=revoked&${PAGE}` }],
+  ['GET /badges/:badge/instances', { query: `state=valid&since=2014-01-01&${PAGE}`, grows: true }],
+  ['GET /instances', { query: PAGE }],
+  // Badges of which no award was revoked are passed by, one index entry each.
+  ['GET /instances', { query: `state=revoked&${PAGE}`, grows: true }],
+  ['GET /instances', { query: ONE_PAGE, grows: true }],
   ['GET /instances/:email', { query: PAGE }],
   ['GET /instances/:email', { query: ONE_PAGE }],
 

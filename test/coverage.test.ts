@@ -142,6 +142,7 @@ const ADDITIONS = [
     `POST ${path}/keys/:key/secret/rotate`,
     `GET ${path}/signing-keys`,
     `POST ${path}/signing-keys/rotate`,
+    `GET ${path}/instances`,
   ]),
   'GET /systems/:system/audit',
   'POST /systems/:system/privacy/export',

@@ -27,6 +27,7 @@ const STATED: Record<string, Need> = {
   'POST {B}/instances/bulk': 'issue',
   'GET {B}/instances/:email': 'read',
   'DELETE {B}/instances/:email': 'issue',
+  'GET {C}/instances': 'read',
   'GET {C}/instances/:email': 'read',
 
   'GET {B}/codes': 'read',

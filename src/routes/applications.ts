@@ -3,7 +3,8 @@ import * as z from 'zod'
 import type { Env } from '../env'
 import { notFound } from '../errors'
 import { sendVersion } from '../etag'
-import { ListQuery, listOf, sendListWithBadges } from '../lists'
+import { FILES } from '../exports'
+import { FileQuery, listOf, sendListWithBadges } from '../lists'
 import { inApplication, inBadge, inContainer } from '../scope'
 import { about, body, query } from '../spec'
 import {
@@ -24,7 +25,7 @@ import {
   optionalUrl,
   timestamp,
 } from '../values'
-import { Application, viewApplication } from '../views/applications'
+import { Application, applicationColumns, viewApplication } from '../views/applications'
 import { viewBadge } from '../views/badges'
 
 const Evidence = z.object({
@@ -48,7 +49,7 @@ const ApplicationChange = z.object({
 const One = z.object({ application: Application })
 const Changed = z.object({ status: z.string(), application: Application })
 const Many = listOf('applications', Application)
-const Filter = ListQuery.extend({
+const Filter = FileQuery.extend({
   processed: filter('processed', null),
   email: z.string().optional(),
 })
@@ -61,6 +62,7 @@ const filterOf = ({ processed, email }: z.infer<typeof Filter>): ApplicationFilt
 
 const list = {
   plural: 'applications',
+  columns: applicationColumns,
   view: (
     row: ApplicationRow,
     badge: (id: number) => z.infer<typeof Application>['badge'] | undefined,
@@ -68,15 +70,21 @@ const list = {
 }
 
 export const applications = new Hono<Env>()
-  .get('/applications', about('List applications', Many), inContainer, query(Filter), (c) => {
-    const { scope } = c.var
-    const found = listApplications(scope.container, null, filterOf(c.req.valid('query')))
-    return sendListWithBadges(c, scope, list, found)
-  })
+  .get(
+    '/applications',
+    about('List applications', Many, { files: FILES }),
+    inContainer,
+    query(Filter),
+    (c) => {
+      const { scope } = c.var
+      const found = listApplications(scope.container, null, filterOf(c.req.valid('query')))
+      return sendListWithBadges(c, scope, list, found)
+    },
+  )
 
   .get(
     '/badges/:badge/applications',
-    about('List the applications for a badge', Many),
+    about('List the applications for a badge', Many, { files: FILES }),
     inBadge,
     query(Filter),
     (c) => {

@@ -4,28 +4,18 @@ import type { Env } from '../env'
 import { inContainer } from '../scope'
 import { about, query } from '../spec'
 import { listAudit, nextAuditPage, PAGE } from '../store/auditChain'
-import { moment, parameter } from '../values'
+import { dateParameter, numberParameter, parameter } from '../values'
 import { AuditEntry, viewAudit } from '../views/audit'
 
-const time = (name: string) =>
-  parameter(name, 'a date', { type: ['integer', 'string'] }, (given) => {
-    const { success, data } = moment().safeParse(given)
-    return success ? data : undefined
-  })
 const words = (name: string, description: string) =>
   parameter(name, 'a text', { description }, (given) => given)
 
 const AuditQuery = z.object({
   key: words('key', 'The key that signed'),
   action: words('action', 'Method and route template: `POST /systems/:system/badges`'),
-  since: time('since'),
-  until: time('until'),
-  cursor: parameter(
-    'cursor',
-    'a number',
-    { description: 'The `next` of the last page' },
-    (given) => (/^\d{1,15}$/.test(given) ? Number(given) : undefined),
-  ),
+  since: dateParameter('since'),
+  until: dateParameter('until'),
+  cursor: numberParameter('cursor', { description: 'The `next` of the last page' }),
 })
 
 /** Who did what in a system. */

@@ -3,7 +3,8 @@ import * as z from 'zod'
 import type { Env } from '../env'
 import { ApiError, conflict, taken } from '../errors'
 import { sendVersion } from '../etag'
-import { ListQuery, listOf, sendList } from '../lists'
+import { FILES } from '../exports'
+import { FileQuery, listOf, sendList } from '../lists'
 import { inBadge, inCode, inContainer, inGuessedCode } from '../scope'
 import { about, body, query } from '../spec'
 import { type BadgeRow, badgesOf } from '../store/badges'
@@ -19,7 +20,7 @@ import {
 } from '../store/codes'
 import { optionalEmail, optionalFlag, text } from '../values'
 import { Badge, viewBadge } from '../views/badges'
-import { ClaimCode, viewCode } from '../views/codes'
+import { ClaimCode, codeColumns, viewCode } from '../views/codes'
 
 const fields = { claimed: optionalFlag(), multiuse: optionalFlag(), email: optionalEmail() }
 const NewCode = z.object({ code: text(1, 255), ...fields })
@@ -41,9 +42,9 @@ const answer = (c: { env: Env['Bindings'] }, status: string, code: CodeRow, badg
 export const codes = new Hono<Env>()
   .get(
     '/badges/:badge/codes',
-    about('List claim codes', listOf('claimCodes', ClaimCode, { badge: Badge })),
+    about('List claim codes', listOf('claimCodes', ClaimCode, { badge: Badge }), { files: FILES }),
     inBadge,
-    query(ListQuery),
+    query(FileQuery),
     (c) => {
       const { scope } = c.var
       return sendList(
@@ -51,6 +52,7 @@ export const codes = new Hono<Env>()
         scope,
         ({ badge }: { badge: BadgeRow }) => ({
           plural: 'claimCodes',
+          columns: codeColumns,
           view: viewCode,
           beside: { badge: viewBadge(badge, c.env.PUBLIC_ORIGIN) },
         }),

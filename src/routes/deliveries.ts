@@ -13,7 +13,7 @@ import {
   PAGE,
   redeliver,
 } from '../store/deliveryLog'
-import { moment, parameter } from '../values'
+import { dateParameter, numberParameter, wordParameter } from '../values'
 import {
   Delivery,
   DeliveryWithLog,
@@ -22,30 +22,15 @@ import {
   viewDeliveryWithLog,
 } from '../views/deliveries'
 
-const number = (name: string, meta: Record<string, unknown> = { type: 'integer' }) =>
-  parameter(name, 'a number', meta, (given) =>
-    /^\d{1,15}$/.test(given) ? Number(given) : undefined,
-  )
-const oneOf = <const T extends string>(name: string, words: readonly T[]) =>
-  parameter(
-    name,
-    `one of ${words.map((one) => `'${one}'`).join(', ')}`,
-    { enum: [...words] },
-    (given) => words.find((one) => one === given),
-  )
-
 const DeliveryQuery = z.object({
-  state: oneOf('state', ['pending', 'delivered', 'exhausted', 'cancelled']),
-  webhook: number('webhook'),
-  type: oneOf('type', Object.keys(EVENT_WORDS) as EventType[]),
-  since: parameter('since', 'a date', { type: ['integer', 'string'] }, (given) => {
-    const { success, data } = moment().safeParse(given)
-    return success ? data : undefined
-  }),
-  cursor: number('cursor', { description: 'The `next` of the last page' }),
+  state: wordParameter('state', ['pending', 'delivered', 'exhausted', 'cancelled']),
+  webhook: numberParameter('webhook', { type: 'integer' }),
+  type: wordParameter('type', Object.keys(EVENT_WORDS) as EventType[]),
+  since: dateParameter('since'),
+  cursor: numberParameter('cursor', { description: 'The `next` of the last page' }),
 })
 const EventQuery = z.object({
-  after: number('after', { type: 'integer', description: 'The `next` of the last page' }),
+  after: numberParameter('after', { type: 'integer', description: 'The `next` of the last page' }),
 })
 
 const LIST = '/systems/:system/deliveries'

@@ -5,24 +5,35 @@ import type { Env } from '../env'
 import { ApiError, invalid } from '../errors'
 import { sendVersion } from '../etag'
 import { evidence, narrative } from '../evidenceField'
+import { FILES } from '../exports'
 import { readFields } from '../fields'
-import { ListQuery, listOf, sendList, sendListWithBadges } from '../lists'
+import { FileQuery, listOf, sendList, sendListWithBadges } from '../lists'
 import { inContainer, inInstance, inPicturedBadge, type PicturedBadge } from '../scope'
 import { about, body, query } from '../spec'
 import { noSuchCode } from '../store/codeMisses'
 import {
+  AWARD_STATES,
+  type AwardFilter,
   award,
   awardMany,
   type InstanceRow,
+  listAwards,
   listInstances,
   listInstancesOf,
   type PicturedInstance,
   revoke,
 } from '../store/instances'
 import { assertionPath } from '../urls'
-import { email, optionalFlag, optionalText, timestamp } from '../values'
-import { viewBadge } from '../views/badges'
-import { Instance, viewInstance } from '../views/instances'
+import {
+  dateParameter,
+  email,
+  optionalFlag,
+  optionalText,
+  timestamp,
+  wordParameter,
+} from '../values'
+import { type Badge, viewBadge } from '../views/badges'
+import { Instance, instanceColumns, viewInstance } from '../views/instances'
 
 const shared = {
   issuedOn: timestamp(),
@@ -51,6 +62,24 @@ const NewInstances = z
   })
   .meta({ required: ['emails'] })
 
+/** Which awards a list shows. */
+const Filter = FileQuery.extend({
+  state: wordParameter(
+    'state',
+    AWARD_STATES,
+    '`live` unless given: `valid` or `expired`, but not `revoked`',
+  ),
+  since: dateParameter('since', 'Issued then or later'),
+  until: dateParameter('until', 'Issued before then'),
+})
+
+const filterOf = ({ state, since, until }: z.infer<typeof Filter>, now: number): AwardFilter => ({
+  state: state ?? 'live',
+  since,
+  until,
+  now,
+})
+
 const One = z.object({ instance: Instance })
 const Changed = z.object({ status: z.string(), instance: Instance })
 
@@ -60,20 +89,22 @@ const MAX_REASON = 500
 export const instances = new Hono<Env>()
   .get(
     '/badges/:badge/instances',
-    about('List the awards of a badge', listOf('instances', Instance)),
+    about('List the awards of a badge', listOf('instances', Instance), { files: FILES }),
     inPicturedBadge,
-    query(ListQuery),
+    query(Filter),
     (c) => {
       const { scope } = c.var
+      const filter = filterOf(c.req.valid('query'), c.var.now)
       const origin = c.env.PUBLIC_ORIGIN
       const answer = ({ badge }: { badge: PicturedBadge }) => {
         const shown = viewBadge(badge, origin)
         return {
           plural: 'instances',
+          columns: instanceColumns,
           view: (row: InstanceRow) => viewInstance(row, shown, origin, badge.imageType),
         }
       }
-      return sendList(c, scope, answer, listInstances(scope.badgeId))
+      return sendList(c, scope, answer, listInstances(scope.badgeId, filter))
     },
   )
 
@@ -152,25 +183,36 @@ export const instances = new Hono<Env>()
   )
 
   .get(
-    '/instances/:email',
-    about("List an earner's awards", listOf('instances', Instance)),
+    '/instances',
+    about('List awards', listOf('instances', Instance), { files: FILES }),
     inContainer,
-    query(ListQuery),
+    query(Filter),
     (c) => {
       const { scope } = c.var
-      const origin = c.env.PUBLIC_ORIGIN
-      return sendListWithBadges<PicturedInstance>(
-        c,
-        scope,
-        {
-          plural: 'instances',
-          view: (row, badge) =>
-            viewInstance(row, badge(row.badgeId) ?? null, origin, row.imageType),
-        },
-        listInstancesOf(scope.container, c.req.param('email')),
-      )
+      const list = listAwards(scope.container, filterOf(c.req.valid('query'), c.var.now))
+      return sendListWithBadges(c, scope, shownWithBadges(c.env.PUBLIC_ORIGIN), list)
     },
   )
+
+  .get(
+    '/instances/:email',
+    about("List an earner's awards", listOf('instances', Instance), { files: FILES }),
+    inContainer,
+    query(FileQuery),
+    (c) => {
+      const { scope } = c.var
+      const list = listInstancesOf(scope.container, c.req.param('email'))
+      return sendListWithBadges(c, scope, shownWithBadges(c.env.PUBLIC_ORIGIN), list)
+    },
+  )
+
+/** How a list shows awards of several badges. */
+const shownWithBadges = (origin: string) => ({
+  plural: 'instances',
+  columns: instanceColumns,
+  view: (row: PicturedInstance, badge: (id: number) => Badge | undefined) =>
+    viewInstance(row, badge(row.badgeId) ?? null, origin, row.imageType),
+})
 
 /** An award as messages tell of it: the contract's members, without the badge, which stands beside it. */
 const told = ({ slug, email, expires, issuedOn, claimCode, assertionUrl }: Instance) => ({

@@ -219,15 +219,85 @@ export const findInstance = (badgeId: SQL, systemId: SQL, email: string): Statem
       and badgeId = ${badgeId} and revokedAt is null
     order by id desc limit 1`
 
-/** The live awards of a badge, in id order. */
-export const listInstances = (badgeId: SQL): List<InstanceRow> => ({
-  rows: ({ after, limit, offset }) => sql<InstanceRow>`
-    select * from badgeInstances where badgeId = ${badgeId} and revokedAt is null
-      ${after ? sql`and id > ${after[0]}` : sql``}
-    order by id limit ${limit} offset ${offset}`,
-  keyOf: ({ id }) => [id],
-  total: sql<{ total: number }>`select awarded as total from badges where id = ${badgeId}`,
-})
+/** `live` are all that were not revoked: the `valid` ones and the `expired`. */
+export const AWARD_STATES = ['live', 'valid', 'expired', 'revoked'] as const
+
+/** Which awards a list shows. Times are milliseconds; `until` is not among them. */
+export type AwardFilter = {
+  state: (typeof AWARD_STATES)[number]
+  since: number | null
+  until: number | null
+  now: number
+}
+
+const passes = ({ state, since, until, now }: AwardFilter) =>
+  sql.join([
+    state === 'revoked' ? sql`i.revokedAt is not null` : sql`i.revokedAt is null`,
+    ...(state === 'valid' ? [sql` and (i.expires is null or i.expires > ${now})`] : []),
+    ...(state === 'expired' ? [sql` and i.expires <= ${now}`] : []),
+    ...(since === null ? [] : [sql` and i.issuedOn >= ${since}`]),
+    ...(until === null ? [] : [sql` and i.issuedOn < ${until}`]),
+  ])
+
+const isPlain = ({ state, since, until }: AwardFilter) =>
+  state === 'live' && since === null && until === null
+
+/** Live awards stand in the order of their making, revoked ones in that of their end. */
+const placed = ({ state }: AwardFilter) =>
+  state === 'revoked'
+    ? { order: sql`i.revokedAt, i.id`, key: (row: InstanceRow) => [row.revokedAt ?? 0, row.id] }
+    : { order: sql`i.id`, key: (row: InstanceRow) => [row.id] }
+
+/** The awards of a badge. */
+export function listInstances(badgeId: SQL, filter: AwardFilter): List<InstanceRow> {
+  const { order, key } = placed(filter)
+  const from = sql`from badgeInstances i where i.badgeId = ${badgeId} and ${passes(filter)}`
+  const isAfter = (after: readonly number[]) =>
+    filter.state === 'revoked'
+      ? sql`and (i.revokedAt, i.id) > (${after[0]}, ${after[1]})`
+      : sql`and i.id > ${after[0]}`
+  return {
+    rows: ({ after, limit, offset }) => sql<InstanceRow>`
+      select i.* ${from} ${after ? isAfter(after) : sql``}
+      order by ${order} limit ${limit} offset ${offset}`,
+    keyOf: key,
+    keyLength: filter.state === 'revoked' ? 2 : 1,
+    total: isPlain(filter)
+      ? sql<{ total: number }>`select awarded as total from badges where id = ${badgeId}`
+      : sql<{ total: number }>`select count(*) as total ${from}`,
+  }
+}
+
+/**
+ * The awards of the badges in a container, badge by badge. In the badge where the last page ended the index is entered
+ * behind its last award, in each later one at the start.
+ */
+export function listAwards(container: Container, filter: AwardFilter): List<PicturedInstance> {
+  const { order, key } = placed(filter)
+  const from = sql`from badges b cross join badgeInstances i on i.badgeId = b.id
+    where ${within(container)} and ${passes(filter)}`
+  const isAfter = ([badge, ...rest]: readonly number[]) => {
+    const [last, id = last] = rest
+    const isHere = sql`b.id = ${badge}`
+    const start =
+      filter.state === 'revoked'
+        ? sql`i.revokedAt >= iif(${isHere}, ${last}, -9e18)
+            and not (${isHere} and i.revokedAt = ${last} and i.id <= ${id})`
+        : sql`i.id > iif(${isHere}, ${last}, 0)`
+    return sql`and b.id >= ${badge} and ${start}`
+  }
+  return {
+    rows: ({ after, limit, offset }) => sql<PicturedInstance>`
+      select i.*, ${imageType} as imageType ${from} ${after ? isAfter(after) : sql``}
+      order by b.id, ${order} limit ${limit} offset ${offset}`,
+    keyOf: (row) => [row.badgeId, ...key(row)],
+    keyLength: filter.state === 'revoked' ? 3 : 2,
+    total: isPlain(filter)
+      ? sql<{ total: number }>`
+          select coalesce(sum(b.awarded), 0) as total from badges b where ${within(container)}`
+      : sql<{ total: number }>`select count(*) as total ${from}`,
+  }
+}
 
 /** The live awards to an earner of the badges in a container, in id order. */
 export function listInstancesOf(container: Container, email: string): List<PicturedInstance> {

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import type { Columns } from '../exports'
 import type { ApplicationRow } from '../store/applications'
 import type { ReviewRow } from '../store/reviews'
 import { Badge } from './badges'
@@ -38,6 +39,18 @@ export const viewApplication = (row: ApplicationRow, badge: Badge | null): Appli
   processed: isoOrNull(row.processed),
   evidence: JSON.parse(row.evidence),
 })
+
+/** What a file of applications has beside each other; of evidence only the addresses. */
+export const applicationColumns: Columns<Application> = {
+  slug: ({ slug }) => slug,
+  badge: ({ badge }) => badge?.slug,
+  learner: ({ learner }) => learner,
+  created: ({ created }) => created,
+  assignedTo: ({ assignedTo }) => assignedTo,
+  assignedExpiration: ({ assignedExpiration }) => assignedExpiration,
+  processed: ({ processed }) => processed,
+  evidence: ({ evidence }) => evidence.flatMap(({ url }) => url ?? []).join(' '),
+}
 
 /** A review as the contract shows it (§4.7). */
 export const Review = z

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import type { Columns } from '../exports'
 import type { CodeRow } from '../store/codes'
 
 /** A claim code as the contract shows it: exactly these members (§4.3). */
@@ -21,3 +22,11 @@ export const viewCode = (row: CodeRow): ClaimCode => ({
   email: row.email,
   multiuse: row.multiuse === 1,
 })
+
+/** What a file of claim codes has beside each other. */
+export const codeColumns: Columns<ClaimCode> = {
+  code: ({ code }) => code,
+  claimed: ({ claimed }) => claimed,
+  email: ({ email }) => email,
+  multiuse: ({ multiuse }) => multiuse,
+}

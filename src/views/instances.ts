@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import type { Columns } from '../exports'
 import type { InstanceRow } from '../store/instances'
 import { assertion2Path, assertionPath, credentialPath, image2Path } from '../urls'
 import { Badge } from './badges'
@@ -30,6 +31,8 @@ export const Instance = z
     badge: Badge.nullable(),
     narrative: z.string().optional(),
     evidence: z.array(Evidence).optional(),
+    revoked: z.iso.datetime().optional(),
+    revocationReason: z.string().optional(),
     urls: z.object({
       page: z.string(),
       openBadges2: z.string(),
@@ -55,7 +58,7 @@ export function viewInstance(
   origin: string,
   imageType: string | null | undefined,
 ): Instance {
-  const { slug, narrative } = row
+  const { slug, narrative, revokedAt, revocationReason } = row
   const assertionUrl = origin + assertionPath(slug)
   const evidence = evidenceOf(row)
   return {
@@ -68,6 +71,8 @@ export function viewInstance(
     badge,
     ...(narrative && { narrative }),
     ...(evidence.length > 0 && { evidence }),
+    ...(revokedAt !== null && { revoked: iso(revokedAt) }),
+    ...(revocationReason && { revocationReason }),
     urls: {
       page: assertionUrl,
       openBadges2: origin + assertion2Path(slug),
@@ -75,4 +80,19 @@ export function viewInstance(
       image: carries(imageType) ? origin + image2Path(slug) : null,
     },
   }
+}
+
+/** What a file of awards has beside each other. A bulk job takes it back: those that it knows are called as there. */
+export const instanceColumns: Columns<Instance> = {
+  slug: ({ slug }) => slug,
+  badge: ({ badge }) => badge?.slug,
+  email: ({ email }) => email,
+  issuedOn: ({ issuedOn }) => issuedOn,
+  expires: ({ expires }) => expires,
+  claimCode: ({ claimCode }) => claimCode,
+  narrative: ({ narrative }) => narrative,
+  evidence: ({ evidence = [] }) => evidence.map(({ url }) => url).join(' '),
+  assertionUrl: ({ assertionUrl }) => assertionUrl,
+  revoked: ({ revoked }) => revoked,
+  revocationReason: ({ revocationReason }) => revocationReason,
 }

@@ -383,6 +383,8 @@ function faultOf({ about }, { status, headers, text }) {
   if (!given) return `${status} is not documented: ${text.slice(0, 300)}`
   const response = given.$ref ? spec.components.responses[given.$ref.split('/').at(-1)] : given
   const type = String(headers['content-type'] ?? '')
+  const [media = ''] = type.split(';')
+  if (media !== 'application/json' && media in (response.content ?? {})) return undefined
   if (!type.includes('json')) {
     const isBare =
       status === 304 || status === 308 || text === '' || !response.content?.['application/json']
