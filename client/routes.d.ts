@@ -83,6 +83,11 @@ export interface Badge {
   }>
 }
 
+export interface BatchBadgeCode {
+  count: number | string
+  multiuse?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
+}
+
 export interface BulkBadgeInstance {
   emails?: Array<string>
   issuedOn?: number | string | null
@@ -713,6 +718,15 @@ export interface AtBadgeInstances {
   (email: string): AtBadgeEmail
 }
 
+export interface AtBadgeCodesBatch {
+  /** Create many random claim codes. */
+  post(body: BatchBadgeCode | Form, options?: Options): Promise<{
+    status: string
+    claimCodes: Array<ClaimCode>
+    badge: Badge
+  }>
+}
+
 export interface AtBadgeCodesRandom {
   /** Create a random claim code. */
   post(body?: RandomBadgeCode | Form, options?: Options): Promise<{
@@ -791,6 +805,7 @@ export interface AtBadgeCodes {
     claimCode: ClaimCode
     badge: Badge
   }>
+  readonly batch: AtBadgeCodesBatch
   readonly random: AtBadgeCodesRandom
   (code: string): AtBadgeCode
 }

@@ -308,6 +308,7 @@ async function tellOfContained(send, at) {
 
   await send('create code', 'POST', `${zine}/codes`, { code: 'summer', email: 'bo@example.org' })
   await send('random code', 'POST', `${zine}/codes/random`)
+  await send('many codes', 'POST', `${zine}/codes/batch`, { count: 2 })
   await send('list codes', 'GET', `${zine}/codes`)
   await send('show code', 'GET', `${zine}/codes/summer`)
   await send('badge of code', 'GET', `${at}/codes/summer`)

@@ -29,6 +29,14 @@ export const sha256 = async (data: string | Uint8Array<ArrayBuffer>) =>
 export const idFrom = async (op: string, what: string, bytes: number) =>
   (await sha256(`${op}/${what}`)).slice(0, 2 * bytes)
 
+/** The same for as many bytes as are wanted: the key stream of a cipher. */
+export async function bytesFrom(op: string, what: string, length: number): Promise<Uint8Array> {
+  const seed = await crypto.subtle.digest('SHA-256', utf8(`${op}/${what}`))
+  const key = await crypto.subtle.importKey('raw', seed, 'AES-CTR', false, ['encrypt'])
+  const counter = { name: 'AES-CTR', counter: new Uint8Array(16), length: 64 }
+  return new Uint8Array(await crypto.subtle.encrypt(counter, key, new Uint8Array(length)))
+}
+
 /** Whether two texts are equal, in a time that tells nothing of where they differ. */
 export function equalTexts(a: string, b: string): boolean {
   const [x, y] = [utf8(a), utf8(b)]

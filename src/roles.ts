@@ -48,6 +48,7 @@ const TABLE = entriesOf<Needs>({
   '{C}/codes/:code': { GET: 'read' },
   '{B}/codes': AWARDS,
   '{B}/codes/random': AWARDS,
+  '{B}/codes/batch': AWARDS,
   '{B}/codes/:code': AWARDS,
   '{B}/codes/:code/claim': AWARDS,
   '{C}/applications': { GET: 'read' },

@@ -3,7 +3,7 @@ import { RegExpRouter } from 'hono/router/reg-exp-router'
 import { TrieRouter } from 'hono/router/trie-router'
 
 /** What `…/codes/:code/claim` could be taken for: Hono's quick router refuses a word beside a parameter that goes on. */
-const AMBIGUOUS = /\/codes\/random$/
+const AMBIGUOUS = /\/codes\/(?:random|batch)$/
 
 /**
  * All routes in Hono's `RegExpRouter`, which finds one of them in one step, and the few that it refuses in its `TrieRouter`,

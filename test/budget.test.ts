@@ -82,6 +82,7 @@ const CONTAINED: Route[] = [
   ['GET /badges/:badge/codes', { query: ONE_PAGE }],
   ['POST /badges/:badge/codes', { body: (n) => ({ code: n }) }],
   ['POST /badges/:badge/codes/random', { body: () => ({}) }],
+  ['POST /badges/:badge/codes/batch', { body: () => ({ count: 3 }) }],
   ['GET /badges/:badge/codes/:code'],
   ['POST /badges/:badge/codes/:code/claim', { uses: 'code', body: (n) => ({ email: mail(n) }) }],
   ['DELETE /badges/:badge/codes/:code', { uses: 'code' }],

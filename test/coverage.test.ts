@@ -143,6 +143,7 @@ const ADDITIONS = [
     `GET ${path}/signing-keys`,
     `POST ${path}/signing-keys/rotate`,
     `GET ${path}/instances`,
+    `POST ${path}/badges/:badge/codes/batch`,
   ]),
   'GET /systems/:system/audit',
   'POST /systems/:system/privacy/export',

@@ -82,6 +82,10 @@ const ASKS: Record<string, (path: string) => Promise<Ask>> = {
   '/badges/:badge/codes/random': async (path) => ({
     path: `${(await badgeIn(path)).path}/codes/random`,
   }),
+  '/badges/:badge/codes/batch': async (path) => ({
+    path: `${(await badgeIn(path)).path}/codes/batch`,
+    body: { count: 20 },
+  }),
   '/badges/:badge/codes/:code/claim': async (path) => {
     const one = await badgeIn(path)
     const { code } = await made(`${one.path}/codes`, { code: unique('code') }, 'claimCode')

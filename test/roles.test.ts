@@ -33,6 +33,7 @@ const STATED: Record<string, Need> = {
   'GET {B}/codes': 'read',
   'POST {B}/codes': 'issue',
   'POST {B}/codes/random': 'issue',
+  'POST {B}/codes/batch': 'issue',
   'GET {B}/codes/:code': 'read',
   'DELETE {B}/codes/:code': 'issue',
   'POST {B}/codes/:code/claim': 'issue',

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Env } from '../env'
-import { ApiError, conflict, taken } from '../errors'
+import { ApiError, conflict, notFound, taken } from '../errors'
 import { sendVersion } from '../etag'
 import { FILES } from '../exports'
 import { FileQuery, listOf, sendList } from '../lists'
@@ -13,18 +13,25 @@ import {
   type CodeRow,
   claimCode,
   createCode,
+  createCodes,
   deleteCode,
   findCodeWithin,
   listCodes,
   randomCode,
 } from '../store/codes'
-import { optionalEmail, optionalFlag, text } from '../values'
+import { int, optionalEmail, optionalFlag, text } from '../values'
 import { Badge, viewBadge } from '../views/badges'
 import { ClaimCode, codeColumns, viewCode } from '../views/codes'
 
 const fields = { claimed: optionalFlag(), multiuse: optionalFlag(), email: optionalEmail() }
 const NewCode = z.object({ code: text(1, 255), ...fields })
 const RandomCode = z.object(fields)
+/** The most codes that one call makes. */
+const MAX_BATCH = 10_000
+const NewCodes = z.object({
+  count: int().refine((count) => count >= 1 && count <= MAX_BATCH, `Not from 1 to ${MAX_BATCH}`),
+  multiuse: optionalFlag(),
+})
 const Claim = z.object({ email: optionalEmail() })
 
 const One = z.object({ badge: Badge, claimCode: ClaimCode })
@@ -97,6 +104,26 @@ export const codes = new Hono<Env>()
         if (row) return c.json(answer(c, 'created', row, badge), 201)
       }
       throw conflict('No random code is free')
+    },
+  )
+
+  .post(
+    '/badges/:badge/codes/batch',
+    about(
+      'Create many random claim codes',
+      z.object({ status: z.string(), claimCodes: z.array(ClaimCode), badge: Badge }),
+      { status: 201 },
+    ),
+    inBadge,
+    body(NewCodes),
+    async (c) => {
+      const { scope, caller } = c.var
+      const { count, ...input } = c.req.valid('json')
+      const { badge } = await scope.with()
+      const rows = await createCodes(caller, badge, count, input)
+      if (rows.length === 0) throw notFound('badge', 'slug', badge.slug)
+      const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
+      return c.json({ status: 'created', claimCodes: rows.map(viewCode), badge: shown }, 201)
     },
   )
 

@@ -33,7 +33,7 @@ import {
   wordParameter,
 } from '../values'
 import { type Badge, viewBadge } from '../views/badges'
-import { Instance, instanceColumns, viewInstance } from '../views/instances'
+import { Instance, instanceColumns, viewInstance, viewListed } from '../views/instances'
 
 const shared = {
   issuedOn: timestamp(),
@@ -101,7 +101,7 @@ export const instances = new Hono<Env>()
         return {
           plural: 'instances',
           columns: instanceColumns,
-          view: (row: InstanceRow) => viewInstance(row, shown, origin, badge.imageType),
+          view: (row: InstanceRow) => viewListed(row, shown, origin, badge.imageType),
         }
       }
       return sendList(c, scope, answer, listInstances(scope.badgeId, filter))
@@ -211,7 +211,7 @@ const shownWithBadges = (origin: string) => ({
   plural: 'instances',
   columns: instanceColumns,
   view: (row: PicturedInstance, badge: (id: number) => Badge | undefined) =>
-    viewInstance(row, badge(row.badgeId) ?? null, origin, row.imageType),
+    viewListed(row, badge(row.badgeId) ?? null, origin, row.imageType),
 })
 
 /** An award as messages tell of it: the contract's members, without the badge, which stands beside it. */

@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { claimCodes } from '../../drizzle/schema'
 import { commit, committed, idMade, isCommitted } from '../commit'
-import { idFrom } from '../crypto'
+import { bytesFrom, hex, idFrom } from '../crypto'
 import type { Caller } from '../env'
 import { recordEvent } from '../events'
 import type { Container } from '../levels'
@@ -48,8 +48,22 @@ export const findCodeWithin = (
   where k.systemId = ${container.systemId} and k.code = ${code} and ${within(container)}
   order by k.id limit 1`
 
-/** Ten lower-case hex digits, as BadgeKit made them; another for each `try` of one request. */
-export const randomCode = ({ op }: Caller, tries: number) => idFrom(op, `code ${tries}`, 5)
+/** BadgeKit's random codes are ten lower-case hex digits. */
+const RANDOM_BYTES = 5
+
+/** Another for each `try` of one request. */
+export const randomCode = ({ op }: Caller, tries: number) =>
+  idFrom(op, `code ${tries}`, RANDOM_BYTES)
+
+/** More than are wanted: a badge may have some already. */
+const SPARE = 16
+
+async function randomCodes(op: string, count: number): Promise<string[]> {
+  const length = count + SPARE
+  const all = hex(await bytesFrom(op, 'codes', length * RANDOM_BYTES))
+  const digits = 2 * RANDOM_BYTES
+  return [...new Set(Array.from({ length }, (_, i) => all.slice(i * digits, (i + 1) * digits)))]
+}
 
 /** Makes a code of a badge. Gives no row when the badge has such a code, or is gone, by then. */
 export async function createCode(caller: Caller, badge: BadgeRow, code: string, input: CodeInput) {
@@ -82,6 +96,44 @@ export async function createCode(caller: Caller, badge: BadgeRow, code: string, 
     read: [sql<CodeRow>`select * from claimCodes where id = ${idMade(op, 'claimCodes')}`],
   })
   return rows[0]
+}
+
+/** Makes so many random codes of a badge. Gives none when the badge is gone by then. */
+export async function createCodes(
+  caller: Caller,
+  { id: badgeId, systemId, slug }: BadgeRow,
+  count: number,
+  { multiuse }: Pick<CodeInput, 'multiuse'>,
+): Promise<CodeRow[]> {
+  const { op, now } = caller
+  const list = JSON.stringify(await randomCodes(op, count))
+  const same = sql`k.systemId = ${systemId} and k.code = j.value and k.badgeId = ${badgeId}`
+  const ours = sql`from json_each(${list}) j cross join claimCodes k on ${same} and k.op = ${op}`
+  const [rows] = await commit(caller, {
+    change: [
+      sql`
+        insert into claimCodes (systemId, badgeId, code, multiuse, op, createdAt, updatedAt)
+        select ${systemId}, ${badgeId}, j.value, ${multiuse ? 1 : 0}, ${op}, ${now}, ${now}
+        from json_each(${list}) j
+        where not exists (select 1 from claimCodes k where ${same})
+          and exists (select 1 from badges where id = ${badgeId} and deletedAt is null)
+        order by j.key limit ${count}`,
+      bump(
+        systemId,
+        'codes',
+        badgeId,
+        sql`(select count(*) ${ours})`,
+        sql`exists (select 1 ${ours})`,
+      ),
+    ],
+    done: sql`exists (select 1 ${ours})`,
+    audit: { systemId, target: `badges/${slug}/codes` },
+    // Of a repeated request those that are there still, whatever has become of them.
+    read: [
+      sql<CodeRow>`select k.* from json_each(${list}) j cross join claimCodes k on ${same} order by k.id`,
+    ],
+  })
+  return rows
 }
 
 /** What claims a code (`which`) if `condition`, and tells of it: for a claim by itself, and for an award with a code. */

@@ -58,7 +58,7 @@ export function viewInstance(
   origin: string,
   imageType: string | null | undefined,
 ): Instance {
-  const { slug, narrative, revokedAt, revocationReason } = row
+  const { slug, narrative } = row
   const assertionUrl = origin + assertionPath(slug)
   const evidence = evidenceOf(row)
   return {
@@ -71,8 +71,6 @@ export function viewInstance(
     badge,
     ...(narrative && { narrative }),
     ...(evidence.length > 0 && { evidence }),
-    ...(revokedAt !== null && { revoked: iso(revokedAt) }),
-    ...(revocationReason && { revocationReason }),
     urls: {
       page: assertionUrl,
       openBadges2: origin + assertion2Path(slug),
@@ -81,6 +79,18 @@ export function viewInstance(
     },
   }
 }
+
+/** The same in a list that may hold revoked ones. The answer that made an award never tells of its end, also when it is repeated. */
+export const viewListed = (
+  row: InstanceRow,
+  badge: Badge | null,
+  origin: string,
+  imageType: string | null | undefined,
+): Instance => ({
+  ...viewInstance(row, badge, origin, imageType),
+  ...(row.revokedAt !== null && { revoked: iso(row.revokedAt) }),
+  ...(row.revocationReason && { revocationReason: row.revocationReason }),
+})
 
 /** What a file of awards has beside each other. A bulk job takes it back: those that it knows are called as there. */
 export const instanceColumns: Columns<Instance> = {

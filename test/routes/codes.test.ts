@@ -729,3 +729,63 @@ describe('an award with a code', () => {
     expect(await news()).toEqual([awarded(made), claimed(code)])
   })
 })
+
+describe('a batch of codes', () => {
+  const batch = (seed: Seed, more: object) => api.post(`${codes(seed)}/batch`, more)
+  const listed = async (seed: Seed) => (await api.get(codes(seed))).body.claimCodes
+
+  it.each(levels)('is made for a badge of a $name, each code another', async (level) => {
+    const seed = await seedBadge(level)
+    await create(seed, 'first')
+    const made = await batch(seed, { count: 1_000, multiuse: true })
+    expect(made.status).toBe(201)
+    expect(Object.keys(made.body)).toEqual(['status', 'claimCodes', 'badge'])
+    expect(made.body.badge).toEqual(seed.badge)
+    const { claimCodes } = made.body
+    expect(new Set(claimCodes.map(({ code }: { code: string }) => code)).size).toBe(1_000)
+    for (const one of claimCodes) {
+      expect(one.code).toMatch(RANDOM)
+      expect(one).toMatchObject({ claimed: false, email: null, multiuse: true })
+    }
+    expect((await listed(seed)).slice(1)).toEqual(claimCodes)
+    const { pageData } = (await api.get(`${codes(seed)}?page=1&count=1`)).body
+    expect(pageData.total).toBe(1_001)
+    const [code] = claimCodes
+    expect((await award(seed, code.code)).status).toBe(201)
+  })
+
+  it('of ten thousand is the largest', async () => {
+    const seed = await seedBadge(atSystem)
+    const { body } = await batch(seed, { count: '10000' })
+    expect(body.claimCodes).toHaveLength(10_000)
+    expect(new Set(body.claimCodes.map(({ code }: { code: string }) => code)).size).toBe(10_000)
+    expect(body.claimCodes[0].multiuse).toBe(false)
+    for (const count of [10_001, 0, -1]) {
+      const refused = await batch(seed, { count })
+      expect([refused.status, refused.body.details]).toEqual([
+        400,
+        [{ message: 'Not from 1 to 10000', field: 'count', value: count || '' }],
+      ])
+    }
+    for (const count of [undefined, '', 1.5, 'x', [1]]) {
+      expect((await batch(seed, { count })).status).toBe(400)
+    }
+    expect(await listed(seed)).toHaveLength(10_000)
+  })
+
+  it('is not made twice: a repeated request is told what is left of it', async () => {
+    const seed = await seedBadge(atSystem)
+    const key = { headers: { 'Idempotency-Key': unique('key') } }
+    const first = await api.post(`${codes(seed)}/batch`, { count: 3 }, key)
+    const [one, two, three] = first.body.claimCodes.map(({ code }: { code: string }) => code)
+    await api.delete(codeAt(seed, two))
+    await api.post(`${codeAt(seed, three)}/claim`)
+    const again = await api.post(`${codes(seed)}/batch`, { count: 3 }, key)
+    expect(again.status).toBe(201)
+    expect(again.body.claimCodes).toMatchObject([
+      { code: one, claimed: false },
+      { code: three, claimed: true },
+    ])
+    expect(await listed(seed)).toHaveLength(2)
+  })
+})
