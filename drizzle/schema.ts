@@ -403,6 +403,61 @@ export const credentials = sqliteTable(
   ],
 )
 
+// ── Bulk jobs ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A list of awards to make, or of awards to revoke, that the queue's consumer works through. */
+export const jobs = sqliteTable(
+  'jobs',
+  {
+    id: id(),
+    /** Its name in URLs; follows from the request. */
+    uid: text().notNull().unique(),
+    systemId: integer()
+      .notNull()
+      .references(() => systems.id),
+    badgeId: ofBadge(),
+    kind: text().$type<'issue' | 'revoke'>().notNull(),
+    /** `receiving` until all of its rows are there. */
+    state: text().$type<'receiving' | 'running' | 'done' | 'cancelled'>().notNull(),
+    /** The key that asked for it. */
+    key: text().notNull(),
+    /** Of revocations. */
+    reason: text(),
+    rows: integer().notNull(),
+    /** The first row that is still to do, from 0: whoever works on a chunk moves it in the chunk's own transaction. */
+    next: integer().notNull().default(0),
+    succeeded: integer().notNull().default(0),
+    skipped: integer().notNull().default(0),
+    failed: integer().notNull().default(0),
+    endedAt: integer(),
+    /** Whether its rows, which hold addresses, are gone. */
+    forgotten: flag(0),
+    ...written(),
+  },
+  (t) => [
+    index('jobs_ended').on(t.endedAt).where(sql`"forgotten" = 0`),
+    index('jobs_systemId').on(t.systemId),
+    index('jobs_badgeId').on(t.badgeId),
+    index('jobs_open').on(t.updatedAt).where(sql`"state" in ('receiving', 'running')`),
+  ],
+)
+
+/** A stretch of a job's rows, as JSON: what is to be done, then what came of it. */
+export const jobChunks = sqliteTable(
+  'jobChunks',
+  {
+    jobId: integer()
+      .notNull()
+      .references(() => jobs.id),
+    /** The numbers of its first row and of the row after its last. */
+    first: integer().notNull(),
+    end: integer().notNull(),
+    /** JSON array of `{n, email, …}`; each gets a `state` when it is done. */
+    rows: text().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.jobId, t.first] })],
+)
+
 // ── Applications and reviews ────────────────────────────────────────────────────────────────────────────────────────
 
 export const applications = sqliteTable(

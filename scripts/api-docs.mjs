@@ -285,6 +285,23 @@ async function tellOfContained(send, at) {
   const { instance } = await send('award', 'POST', `${zine}/instances`, award)
   const many = { emails: ['bo@example.org', 'cy@example.org', 'ada@example.org'] }
   await send('award many', 'POST', `${zine}/instances/bulk`, many)
+  const jobs = `${zine}/instances/jobs`
+  const ended = async (/** @type {string} */ path) => {
+    while ((await send('wait for job', 'GET', path)).job.state === 'running') await sleep(100)
+  }
+  const list = { rows: [{ email: 'di@example.org' }, { email: 'bo@example.org' }] }
+  const { job } = await send('award thousands', 'POST', jobs, list)
+  await ended(`${jobs}/${job.id}`)
+  await send('show job', 'GET', `${jobs}/${job.id}`)
+  await send('job rows', 'GET', `${jobs}/${job.id}/rows`)
+  const undo = { reason: 'Awarded by mistake' }
+  await send('list jobs', 'GET', jobs)
+  const { job: second } = await send('revoke job', 'POST', `${jobs}/${job.id}/revoke`, undo)
+  await ended(`${jobs}/${second.id}`)
+  const { job: third } = await send('third job', 'POST', jobs, list)
+  await send('stop job', 'POST', `${jobs}/${third.id}/cancel`)
+  const some = { emails: ['di@example.org'], ...undo }
+  await send('revoke many', 'POST', `${zine}/instances/revocations`, some)
   await send('list instances', 'GET', `${zine}/instances`)
   await send('show instance', 'GET', `${zine}/instances/ada@example.org`)
   await send('earner', 'GET', `${at}/instances/ada@example.org`)

@@ -13,7 +13,7 @@ import * as z from 'zod'
 import { load } from './load.mjs'
 
 /**
- * @typedef {{ summary: string, answer?: z.ZodType, status?: number, body?: z.ZodType, media?: readonly string[], files?: readonly string[], query?: z.ZodType, open?: boolean }} About
+ * @typedef {{ summary: string, answer?: z.ZodType, status?: number, ok?: z.ZodType, body?: z.ZodType, media?: readonly string[], files?: readonly string[], query?: z.ZodType, open?: boolean }} About
  * @typedef {{ method: string, path: string, handler: Function }} Route
  * @typedef {Record<string, any>} Json
  */
@@ -34,6 +34,7 @@ const TAGS = {
   Programs: 'A part of an issuer.',
   Badges: 'What can be earned, with its criteria.',
   Instances: 'Awards: a badge given to an email address.',
+  Jobs: 'Thousands of awards or revocations, in the background.',
   Codes: 'Codes that earners claim a badge with.',
   Applications: 'What learners hand in to earn a badge.',
   Reviews: 'What a reviewer says of an application.',
@@ -65,6 +66,7 @@ const PARAMETERS = {
   webhook: 'Number of the webhook',
   delivery: 'Number of the delivery',
   event: 'Id of the event',
+  job: 'Id of the job',
   key: 'Name of the key',
   badgeUid: 'Permanent id of the badge',
   issuerUid: 'Permanent id of the system, issuer or program',
@@ -285,7 +287,7 @@ function parametersOf(query) {
  * @param {Route} route
  * @param {About} about
  */
-function answerOf({ path }, { answer, status = 200, files = [] }) {
+function answerOf({ path }, { answer, status = 200, ok, files = [] }) {
   const content = answer
     ? {
         'application/json': { schema: schemaOf(answer, 'output') },
@@ -295,7 +297,13 @@ function answerOf({ path }, { answer, status = 200, files = [] }) {
   const description = status === 201 ? 'Created' : status === 202 ? 'Accepted' : 'As asked'
   const elsewhere = path.includes('image') && { 301: { description: 'The image is elsewhere' } }
   const page = WITH_PAGE.test(path) && { 302: { description: 'Its page, for who asks for HTML' } }
-  return { [status]: { description, content }, ...elsewhere, ...page }
+  const also = ok && {
+    200: {
+      description: 'As asked',
+      content: { 'application/json': { schema: schemaOf(ok, 'output') } },
+    },
+  }
+  return { ...also, [status]: { description, content }, ...elsewhere, ...page }
 }
 
 /** Open Badges documents that a person is shown as a page. */

@@ -24,6 +24,7 @@ import { codes } from './routes/codes'
 import { containers } from './routes/containers'
 import { deliveries } from './routes/deliveries'
 import { instances } from './routes/instances'
+import { jobs } from './routes/jobs'
 import { keys } from './routes/keys'
 import { milestones } from './routes/milestones'
 import { openBadges } from './routes/openbadges'
@@ -36,7 +37,7 @@ import { webhooks } from './routes/webhooks'
 
 /** What hangs from a container: written once, mounted at the three levels. */
 const contained = new Hono<Env>()
-for (const routes of [badges, codes, instances, applications, reviews, keys, signingKeys]) {
+for (const routes of [badges, codes, jobs, instances, applications, reviews, keys, signingKeys]) {
   contained.route('/', routes)
 }
 

@@ -32,8 +32,8 @@ export type Change<T extends readonly Statement[]> = {
   due?: readonly SQL<Due>[]
   /** What it changed: table and permanent id; in SQL where the change makes the id. */
   audit: { systemId: number | SQL | null; target: string | SQL }
-  /** Statements that delete the rows which `change` has marked, once all else has looked at them. */
-  remove?: readonly SQL[]
+  /** Statements that come when all else has looked at the rows: they delete what `change` has marked, or write what came of it. */
+  after?: readonly SQL[]
   /** What is read back in the same transaction, for the answer. */
   read: T
   /** Paths of public documents that the change makes untrue. */
@@ -60,7 +60,7 @@ export async function commit<const T extends readonly Statement[]>(
     events = [],
     due = [],
     audit: trail,
-    remove = [],
+    after = [],
     read,
     forget: paths = [],
   }: Change<T>,
@@ -83,7 +83,7 @@ export async function commit<const T extends readonly Statement[]>(
   )
   const guards = [...refuseAnswered(caller), ...asExpected(caller, of), ...unusedToken(caller)]
   const kept = [record, ...useToken(caller, done), ...rememberKey(caller, done)]
-  const effects = [...guards, ...change, ...events, ...rung, ...kept, ...remove]
+  const effects = [...guards, ...change, ...events, ...rung, ...kept, ...after]
   const results = await once(caller.db, op, effects, read)
   await forget(caller.env, paths)
   const start = guards.length + change.length + events.length

@@ -2,6 +2,7 @@ import { deliverAll } from './deliver'
 import type { Doorbell } from './doorbell'
 import type { Bindings } from './env'
 import { nameOf } from './errors'
+import { workOn } from './jobs'
 import { signById } from './signing'
 import { type Db, openDb } from './store/db'
 import { recordQueueFault } from './store/deliveries'
@@ -23,16 +24,23 @@ export async function consume(batch: MessageBatch<Doorbell>, env: Bindings): Pro
   const rings = Map.groupBy(batch.messages, ({ body }) => idIn(body, 'delivery'))
   const awards = Map.groupBy(rings.get(Number.NaN) ?? [], ({ body }) => idIn(body, 'award'))
   rings.delete(Number.NaN)
-  // What carries no id rings for nothing: a bug, for the dead letters.
-  for (const message of awards.get(Number.NaN) ?? []) message.retry()
+  const jobs = Map.groupBy(awards.get(Number.NaN) ?? [], ({ body }) => idIn(body, 'job'))
   awards.delete(Number.NaN)
+  // What carries no id rings for nothing: a bug, for the dead letters.
+  for (const message of jobs.get(Number.NaN) ?? []) message.retry()
+  jobs.delete(Number.NaN)
   const due = [...rings].map(([id, [message]]) => ({
     id,
     webhookId: idIn(message?.body, 'webhook'),
   }))
   await deliverAll(db, env, due, asker, (id, failed) => settle(rings.get(id), failed))
-  // Somebody waits for deliveries, and nobody for signatures.
-  for (const [id, messages] of awards) settle(messages, await isLeftUnsigned(db, env, id))
+  // Somebody waits for deliveries, and nobody for signatures; neither waits for a job.
+  for (const [id, messages] of awards) {
+    settle(messages, await hasFailed('signing fault', () => signById(db, env, id, Date.now())))
+  }
+  for (const [id, messages] of jobs) {
+    settle(messages, await hasFailed('job fault', () => workOn(db, env, id)))
+  }
   await sweepIfLate(env, Date.now())
 }
 
@@ -48,13 +56,12 @@ function settle(messages: readonly Message<Doorbell>[] = [], failed: boolean): v
   }
 }
 
-async function isLeftUnsigned(db: Db, env: Bindings, id: number): Promise<boolean> {
+async function hasFailed(event: string, work: () => Promise<void>): Promise<boolean> {
   try {
-    await signById(db, env, id, Date.now())
+    await work()
     return false
   } catch (error) {
-    const told = { level: 'error', event: 'signing fault', error: nameOf(error) }
-    console.error(JSON.stringify(told))
+    console.error(JSON.stringify({ level: 'error', event, error: nameOf(error) }))
     return true
   }
 }

@@ -1,8 +1,8 @@
 import type { Bindings } from './env'
 import { nameOf } from './errors'
 
-/** What the queues carry: ids, never a payload. An award is rung for to be signed. */
-export type Doorbell = DeliveryBell | { award: number }
+/** What the queues carry: ids, never a payload. An award is rung for to be signed, a job to go on. */
+export type Doorbell = DeliveryBell | { award: number } | { job: number }
 type DeliveryBell = { delivery: number; webhook: number }
 
 /** A delivery to ring for; `slow` when the last attempt of its webhook failed. */
@@ -40,9 +40,14 @@ export async function ring(
 }
 
 /** Rings for an award that is to be signed. When nobody hears, whoever asks for its credential first signs it. */
-export async function ringForAward(env: Bindings, award: number): Promise<void> {
+export const ringForAward = (env: Bindings, award: number) => ringOnce(env, { award })
+
+/** Rings for a job to go on. Lost, it is found by the sweep. */
+export const ringForJob = (env: Bindings, job: number) => ringOnce(env, { job })
+
+async function ringOnce(env: Bindings, body: Doorbell): Promise<void> {
   try {
-    await env.DELIVERIES.sendBatch([{ body: { award } satisfies Doorbell }])
+    await env.DELIVERIES.sendBatch([{ body }])
   } catch (error) {
     console.warn(JSON.stringify({ level: 'warn', event: 'doorbell failed', error: nameOf(error) }))
   }

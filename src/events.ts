@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { badgeInstances } from '../drizzle/schema'
 import type { Due } from './doorbell'
+import { isoText } from './store/db'
 
 /**
  * The outbox: an event says what happened, once, in frozen bytes; a delivery is one event for one webhook. Both are written in
@@ -76,9 +77,29 @@ export type AwardedEvents = {
   one: boolean
   /** The absolute assertion URL of a row `i`, in SQL. */
   assertionUrl: SQL
-  comment: string | null
-  /** `expires`, `issuedOn` and `claimCode` of the awards, as members of the contract's instance object. */
-  shared: { expires: string | null; issuedOn: string; claimCode: string | null }
+  /** What all of them say, times in milliseconds; null when each row says it, its `comment` among its columns. */
+  shared: {
+    expires: number | null
+    issuedOn: number
+    comment: string | null
+    claimCode: string | null
+  } | null
+}
+
+/** `expires`, `issuedOn` and `claimCode` as members of the contract's instance object, and the comment: JSON, in SQL. */
+function termsOf(shared: AwardedEvents['shared']) {
+  if (!shared) {
+    const time = (column: SQL) => sql`coalesce('"' || ${isoText(column)} || '"', 'null')`
+    return {
+      members: sql`',"expires":' || ${time(sql`i.expires`)} || ',"issuedOn":' || ${time(sql`i.issuedOn`)}
+        || ',"claimCode":' || json_quote(i.claimCode)`,
+      comment: sql`json_quote(i.comment)`,
+    }
+  }
+  const { expires, issuedOn, claimCode, comment } = shared
+  const iso = (time: number | null) => (time === null ? null : new Date(time).toISOString())
+  const members = JSON.stringify({ expires: iso(expires), issuedOn: iso(issuedOn), claimCode })
+  return { members: sql`${`,${members.slice(1, -1)}`}`, comment: sql`${JSON.stringify(comment)}` }
 }
 
 /**
@@ -86,9 +107,8 @@ export type AwardedEvents = {
  * thousands. The badge is that of the frozen version on which the award stands; the key order is contract §6.2's.
  */
 export function recordAwards(op: string, now: number, awards: AwardedEvents): SQL {
-  const { systemId, assertionUrl, comment, shared } = awards
-  const { expires, issuedOn, claimCode } = shared
-  const middle = `,"expires":${JSON.stringify(expires)},"issuedOn":${JSON.stringify(issuedOn)},"claimCode":${JSON.stringify(claimCode)},"assertionUrl":`
+  const { systemId, assertionUrl, shared } = awards
+  const { members, comment } = termsOf(shared)
   const email = sql`',"email":' || json_quote(i.email)`
   const url = sql`json_quote(${assertionUrl})`
   const place = awards.one ? sql`1` : sql`row_number() over (order by i.id)`
@@ -97,12 +117,41 @@ export function recordAwards(op: string, now: number, awards: AwardedEvents): SQ
     select ${eventId(op, sql`i.seq`)}, ${systemId}, i.seq, 'badge.awarded', i.slug,
       '{"action":"award","uid":' || json_quote(i.slug) || ',"badge":' || ${BADGE} || ${email}
         || ',"assertionUrl":' || ${url} || ',"issuedOn":' || (i.issuedOn / 1000)
-        || ',"comment":' || ${JSON.stringify(comment)} || '}',
-      '{"instance":{"slug":' || json_quote(i.slug) || ${email} || ${middle} || ${url} || '},"badge":' || ${BADGE} || '}',
+        || ',"comment":' || ${comment} || '}',
+      '{"instance":{"slug":' || json_quote(i.slug) || ${email} || ${members} || ',"assertionUrl":' || ${url} || '},"badge":' || ${BADGE} || '}',
       i.versionId, ${now}
     from (
       select i.*, ${lastSeq(systemId)} + ${place} as seq
       from (${awards.awards}) i
+    ) i`
+}
+
+export type RevokedEvents = {
+  systemId: number
+  /** The rows of `badgeInstances` that this op has ended, in SQL. */
+  rows: SQL
+  /** The version that the message shows the badge as, in SQL. */
+  versionId: SQL
+  origin: string
+  reason: string | null
+}
+
+/** Records a `badge.revoked` event for each award that this op ended. */
+export function recordRevocations(op: string, now: number, revoked: RevokedEvents): SQL {
+  const { systemId, rows, origin, reason } = revoked
+  const { members } = termsOf(null)
+  const slug = sql`json_quote(i.slug)`
+  const email = sql`',"email":' || json_quote(i.email)`
+  const url = sql`json_quote(${`${origin}/public/assertions/`} || i.slug)`
+  return sql`
+    insert into events (id, systemId, seq, type, subject, body, data, versionId, createdAt)
+    select ${eventId(op, sql`i.seq`)}, ${systemId}, i.seq, 'badge.revoked', i.slug,
+      '{"action":"revoke","uid":' || ${slug} || ',"badge":' || ${BADGE} || ${email} || '}',
+      '{"instance":{"slug":' || ${slug} || ${email} || ${members} || ',"assertionUrl":' || ${url}
+        || '},"badge":' || ${BADGE} || ',"revocationReason":' || ${JSON.stringify(reason)} || '}',
+      ${revoked.versionId}, ${now}
+    from (
+      select i.*, null as comment, ${lastSeq(systemId)} + row_number() over (order by i.id) as seq from (${rows}) i
     ) i`
 }
 

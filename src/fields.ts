@@ -47,8 +47,13 @@ export function readJson(raw: Uint8Array): object {
   throw invalid('The body must be a JSON object')
 }
 
-function parseJson(raw: Uint8Array): unknown {
-  checkJsonSize(raw)
+/**
+ * Reads JSON of bounded depth and size. Throws 400 `InvalidContent`.
+ *
+ * @param maxValues the most values that it may hold
+ */
+export function parseJson(raw: Uint8Array, maxValues = MAX_VALUES): unknown {
+  checkJsonSize(raw, maxValues)
   try {
     return JSON.parse(new TextDecoder().decode(raw))
   } catch (error) {
@@ -60,7 +65,7 @@ function parseJson(raw: Uint8Array): unknown {
  * Counts depth and values over the bytes, because `JSON.parse` happily builds what later code
  * could neither walk nor afford. In UTF-8 the bytes of brackets, commas and quotes mean nothing else.
  */
-function checkJsonSize(raw: Uint8Array) {
+function checkJsonSize(raw: Uint8Array, maxValues: number) {
   let depth = 0
   let values = 1
   for (let at = 0; at < raw.length; at++) {
@@ -73,7 +78,7 @@ function checkJsonSize(raw: Uint8Array) {
       values++
     }
     if (depth > MAX_JSON_DEPTH) throw invalid(`JSON may be nested ${MAX_JSON_DEPTH} deep at most`)
-    if (values > MAX_VALUES) throw invalid(`JSON may hold ${MAX_VALUES} values at most`)
+    if (values > maxValues) throw invalid(`JSON may hold ${maxValues} values at most`)
   }
 }
 

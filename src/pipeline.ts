@@ -147,6 +147,14 @@ const EMPTY = new Uint8Array()
 /** Routes whose bodies may carry an image. */
 const WITH_IMAGE = /\/(?:systems|issuers|programs|badges)(?:\/:\w+)?$/
 
+/** Routes whose bodies are lists of thousands. */
+const WITH_ROWS = /\/instances\/jobs$/
+
+const limitOf = (template: string) => {
+  if (WITH_ROWS.test(template)) return 32 * MIB
+  return (WITH_IMAGE.test(template) ? 8 : 2) * MIB
+}
+
 /** Reads the body's bytes, which the signature covers, up to the route's limit. */
 export const readBody: MiddlewareHandler<Env> = async (c, next) => {
   const encoding = c.req.header('Content-Encoding')
@@ -157,7 +165,7 @@ export const readBody: MiddlewareHandler<Env> = async (c, next) => {
     c.set('raw', EMPTY)
     return next()
   }
-  const limit = (WITH_IMAGE.test(c.var.template) ? 8 : 2) * MIB
+  const limit = limitOf(c.var.template)
   if (Number(c.req.header('Content-Length') ?? 0) > limit) throw tooLarge(limit)
   const raw = await readUpTo(c.req.raw.body, limit)
   if (!raw) throw tooLarge(limit)

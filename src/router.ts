@@ -2,12 +2,12 @@ import type { Result, Router } from 'hono/router'
 import { RegExpRouter } from 'hono/router/reg-exp-router'
 import { TrieRouter } from 'hono/router/trie-router'
 
-/** What `…/codes/:code/claim` could be taken for: Hono's quick router refuses a word beside a parameter that goes on. */
-const AMBIGUOUS = /\/codes\/(?:random|batch)$/
+/** Words beside a parameter, where either of them goes on: Hono's quick router refuses such paths. */
+const AMBIGUOUS = /\/codes\/(?:random|batch)$|\/instances\/jobs(?:\/|$)/
 
 /**
  * All routes in Hono's `RegExpRouter`, which finds one of them in one step, and the few that it refuses in its `TrieRouter`,
- * which is asked when the first knows nothing. By itself Hono would put every route into the second, as soon as there is one
+ * which is asked first about what could be one of them. By itself Hono would put every route into the second, as soon as there is one
  * such path: looking a route up then took a quarter of the Worker's own time.
  */
 export function quickRouter<T extends [unknown, { method: string }]>(): Router<T> {
@@ -24,9 +24,11 @@ export function quickRouter<T extends [unknown, { method: string }]>(): Router<T
       if (isMiddleware || isAmbiguous) general.add(method, path, handler)
     },
     match(method, path) {
-      const found = quick.match(method, path)
-      if (hasHandler(found) || !AMBIGUOUS.test(path)) return found
-      return general.match(method, path)
+      if (AMBIGUOUS.test(path)) {
+        const found = general.match(method, path)
+        if (hasHandler(found)) return found
+      }
+      return quick.match(method, path)
     },
   }
 }

@@ -10,6 +10,7 @@ import { type CodeRow, findCode, findGuessedCode } from './store/codes'
 import type { Db, RowsOf, Statement } from './store/db'
 import { type DeliveryRow, findDelivery } from './store/deliveryLog'
 import { findInstance, type InstanceRow } from './store/instances'
+import { findJob, type JobRow } from './store/jobs'
 import { findKeyIn, type KeyRow } from './store/keys'
 import { findMilestone, leadingMilestones, type MilestoneRow } from './store/milestones'
 import { applicationIdOf, findReview, type ReviewRow } from './store/reviews'
@@ -173,6 +174,16 @@ export const inDelivery = scoped<{ delivery: DeliveryRow & { log: string } }>(
     },
   ],
 )
+
+export const inJob = scoped<{ badge: BadgeRow; job: JobRow }>(({ job = '' }) => [
+  {
+    name: 'job',
+    model: 'job',
+    field: 'id',
+    value: job,
+    find: ({ badgeId }, value) => findJob(badgeId, value),
+  },
+])
 
 export const inKey = scoped<{ key: KeyRow }>(({ key = '' }) => [
   {

@@ -13,6 +13,8 @@ export type About = {
   /** The answer's shape; none for bytes. */
   answer?: z.ZodType
   status?: 200 | 201 | 202
+  /** What a 200 holds, where `answer` is of another status. */
+  ok?: z.ZodType
   body?: z.ZodType
   /** Media types of bodies that are no fields, beside JSON. */
   media?: readonly string[]
@@ -33,7 +35,7 @@ const tagged = <T extends object>(handler: T, about: Partial<About>): T =>
 export const about = (
   summary: string,
   answer?: z.ZodType,
-  more: Pick<About, 'status' | 'open' | 'body' | 'media' | 'files'> = {},
+  more: Pick<About, 'status' | 'ok' | 'open' | 'body' | 'media' | 'files'> = {},
 ): MiddlewareHandler => tagged((_c, next) => next(), { summary, answer, ...more })
 
 /**

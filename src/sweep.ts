@@ -1,6 +1,6 @@
 import { randomHex } from './crypto'
 import { deliverAll } from './deliver'
-import { ring } from './doorbell'
+import { ring, ringForJob } from './doorbell'
 import type { Bindings } from './env'
 import { nameOf } from './errors'
 import { paceOf } from './retries'
@@ -9,6 +9,7 @@ import { sealBacklog, unsealed } from './store/auditChain'
 import { type Db, openDb } from './store/db'
 import { dueDeliveries, type Overdue } from './store/deliveries'
 import { beat, beatIfLate, lastBeat } from './store/heartbeats'
+import { idleJobs } from './store/jobs'
 import { purge, purgeable } from './store/purge'
 import { expiring, remind } from './store/reminders'
 import { allSealed, reseal } from './store/reseal'
@@ -22,6 +23,8 @@ const UNHEARD = 60_000
 const MAX_OWN = 60
 /** A delivery that could go and has not for so long is an alarm. */
 const ALARM = 10 * 60_000
+/** A running job on which nobody has worked for so long is rung for. */
+const IDLE = 60_000
 
 /**
  * The recurring duties: rings for every delivery that is due, or delivers it where ringing is of no use; tells of awards that
@@ -30,7 +33,7 @@ const ALARM = 10 * 60_000
  */
 export async function sweep(env: Bindings, now: number): Promise<number> {
   const db = openDb(env.DB, 'first-primary')
-  const [, due, [deleted], awards, logged, sealed, lists] = await db.batch([
+  const [, due, [deleted], awards, logged, sealed, lists, idle] = await db.batch([
     beat(now),
     dueDeliveries(now),
     purgeable,
@@ -38,6 +41,7 @@ export async function sweep(env: Bindings, now: number): Promise<number> {
     unsealed,
     await allSealed(env.ENCRYPTION_KEYS),
     staleLists,
+    idleJobs(now - IDLE / paceOf(env)),
   ])
   const duties = {
     deliveries: () => serve(db, env, due, now),
@@ -45,6 +49,7 @@ export async function sweep(env: Bindings, now: number): Promise<number> {
       if (awards.length === 0) return
       await ring(env, await remind(db, randomHex(12), now, awards, env.PUBLIC_ORIGIN))
     },
+    jobs: async () => Promise.all(idle.map(({ id }) => ringForJob(env, id))),
     retention: () => forgetOld(db, now),
     audit: () => sealBacklog(db, now, logged),
     secrets: async () => sealed.length === 0 && reseal(db, env.ENCRYPTION_KEYS, now),

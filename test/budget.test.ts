@@ -75,6 +75,20 @@ const CONTAINED: Route[] = [
   // Badges of which no award was revoked are passed by, one index entry each.
   ['GET /instances', { query: `state=revoked&${PAGE}`, grows: true }],
   ['GET /instances', { query: ONE_PAGE, grows: true }],
+  ['GET /badges/:badge/instances/jobs', { query: PAGE }],
+  // The job and its rows first, then what makes it run.
+  [
+    'POST /badges/:badge/instances/jobs',
+    { trips: 3, body: (n) => ({ rows: [1, 2].map((i) => ({ email: mail(`${n}-${i}`) })) }) },
+  ],
+  [
+    'POST /badges/:badge/instances/revocations',
+    { body: (n) => ({ emails: [mail(n)], reason: 'Sorry' }) },
+  ],
+  ['GET /badges/:badge/instances/jobs/:job'],
+  ['GET /badges/:badge/instances/jobs/:job/rows', { query: PAGE }],
+  ['POST /badges/:badge/instances/jobs/:job/revoke', { body: () => ({}) }],
+  ['POST /badges/:badge/instances/jobs/:job/cancel', { uses: 'job' }],
   ['GET /instances/:email', { query: PAGE }],
   ['GET /instances/:email', { query: ONE_PAGE }],
 
@@ -168,8 +182,12 @@ const TOP: Route[] = [
 
   ['GET /systems/:system/audit'],
   ['GET /systems/:system/audit', { query: 'key=nobody' }],
-  ['POST /systems/:system/privacy/export', { body: (_n, { email }) => ({ email }) }],
-  ['POST /systems/:system/privacy/erase', { uses: 'email', body: (_n, { email }) => ({ email }) }],
+  // Rows of jobs are looked through: those of the system's last 30 days.
+  ['POST /systems/:system/privacy/export', { grows: true, body: (_n, { email }) => ({ email }) }],
+  [
+    'POST /systems/:system/privacy/erase',
+    { grows: true, uses: 'email', body: (_n, { email }) => ({ email }) },
+  ],
   ['GET /systems/:system/webhooks/:webhook'],
   // The event, the lease and what came of it.
   ['POST /systems/:system/webhooks/:webhook/test', { trips: 4 }],
@@ -366,6 +384,12 @@ async function fill(size: Size): Promise<void> {
       `insert into keySecrets (id, keyId, sealed, createdAt) select key, id, 'v1.k1.x.x', ${NOW} from keys`,
       `insert into heartbeats (name, at) values ('sealed:k1', ${NOW})`,
       // Nobody may be called there. The second one is to be used up, and hears of nothing.
+      // Those of the badges that the tests are about are as many as are used up.
+      `insert into jobs (uid, systemId, badgeId, kind, state, key, "rows", ${written})
+        select '${size}-job-' || b.id || '-' || k.value, b.systemId, b.id, 'issue', 'running', 'master', 3, b.op, ${Date.now()}, ${Date.now()}
+        from badges b join json_each('[1,2,3,4,5,6,7,8]') k`,
+      `insert into jobChunks (jobId, first, "end", "rows")
+        select id, 0, 3, '[{"n":0,"email":"a@example.org"},{"n":1,"email":"b@example.org"},{"n":2,"email":"c@example.org"}]' from jobs`,
       `insert into webhooks (systemId, url, ${written})
         select id, 'https://hooks.invalid', op, createdAt, updatedAt from systems`,
       `insert into webhooks (systemId, url, events, ${written})
@@ -407,6 +431,7 @@ type Names = {
   review: string
   milestone: string
   key: string
+  job: string
   image: string
   webhook: string
   delivery: string
@@ -476,6 +501,13 @@ async function namesOf(which: Which, spare?: Word): Promise<Names> {
     review: (await pick('review', review)).slug ?? '',
     milestone: String((await pick('milestone', milestone)).id ?? ''),
     key: (await pick('key', key)).key ?? '',
+    job:
+      (
+        await pick(
+          'job',
+          `select id, uid from jobs where ${ofBadge} and uid like '%-job-%' and state = 'running'`,
+        )
+      ).uid ?? '',
     image: (await pick(null, 'select id, slug from images')).slug ?? '',
     webhook: String((await pick(null, webhook)).id ?? ''),
     delivery: String((await pick(null, delivery)).id ?? ''),
@@ -665,7 +697,8 @@ beforeAll(async () => {
   forgetKeys()
   await measure('large')
   log.mockRestore()
-})
+  // Thousands of requests: a slow machine is no failure.
+}, 300_000)
 
 const spentOn = (size: Size, name: string): Spent => {
   const spent = measured[size].get(name)

@@ -84,8 +84,18 @@ async function furnish(place: Place): Promise<void> {
   const { key } = await made(`${path}/keys`, { description: mark })
   names[place] = {
     ...{ system, issuer, program, badge: mark, code: mark, email, instance: instance.slug },
-    ...{ application: application.slug, review: review.slug, key: key.key },
+    ...{ application: application.slug, review: review.slug, key: key.key, job: mark },
   }
+  // One that has ended, so that nothing changes by itself.
+  await env.DB.batch([
+    env.DB.prepare(
+      `insert into jobs (uid, systemId, badgeId, kind, state, key, rows, op, createdAt, updatedAt)
+       select slug, systemId, id, 'issue', 'done', 'master', 1, 'x', 1, 1 from badges where slug = ?`,
+    ).bind(mark),
+    env.DB.prepare(
+      `insert into jobChunks (jobId, first, "end", rows) select id, 0, 1, ? from jobs where uid = ?`,
+    ).bind(JSON.stringify([{ n: 0, email }]), mark),
+  ])
   const keyId = await idIn('keys', 'key = ?', key.key)
   const systemId = await idIn('systems', 'slug = ?', system)
   if (levelOf(place).name === 'system') {
@@ -161,7 +171,7 @@ const watched = watch(
   ...[schema.systems, schema.issuers, schema.programs, schema.badges, schema.badgeInstances],
   ...[schema.claimCodes, schema.applications, schema.reviews, schema.milestones, schema.events],
   ...[schema.milestoneBadges, schema.webhooks, schema.webhookSecrets, schema.deliveries],
-  ...[schema.keys, schema.keySecrets, schema.counters, schema.images],
+  ...[schema.keys, schema.keySecrets, schema.counters, schema.images, schema.jobs],
 )
 
 /** The audit by its length: a sweep that comes along seals what stands in it. */
@@ -215,6 +225,8 @@ function bodyFor({ method, path }: Route, of: Place): Record<string, unknown> | 
     badges: badge(nth),
     instances: { email: `${nth}@example.org` },
     bulk: { emails: [`${nth}@example.org`] },
+    jobs: { rows: [{ email: `${nth}@example.org` }] },
+    revocations: { emails: [`${nth}@example.org`] },
     codes: { code: nth },
     claim: { email: `${nth}@example.org` },
     applications: { learner: `${nth}@example.org` },

@@ -201,7 +201,7 @@ export async function deleteApplication(
     done,
     of: { table: applications, id },
     audit: { systemId, target: `applications/${row.slug}` },
-    remove: [
+    after: [
       sql`delete from reviewItems where reviewId in (select id from reviews where applicationId = ${id})
         and ${done}`,
       sql`delete from reviews where applicationId = ${id} and ${done}`,

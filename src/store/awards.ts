@@ -33,7 +33,7 @@ export const oneEarner = (email: string, slug: string): Earners => ({
 })
 
 /** @param emails JSON array of the earners' addresses. Awards are sought by earner, so that `op` needs no index. */
-export const manyEarners = (emails: string): Earners => ({
+export const manyEarners = (emails: string | SQL): Earners => ({
   one: false,
   without: (badge) => sql`
     select j.value as email, min(j.key) as place from json_each(${emails}) j
@@ -48,6 +48,41 @@ export const manyEarners = (emails: string): Earners => ({
     order by m.id`,
 })
 
+/**
+ * The same with terms for each.
+ *
+ * @param rows JSON array of objects with `email` and, where they have them, the members of `Terms`; in SQL
+ */
+export function eachEarner(rows: SQL): Earners {
+  const email = sql`json_extract(j.value, '$.email')`
+  const each = sql`
+    select ${email} as email, min(j.key) as place, json_extract(j.value, '$.issuedOn') as issuedOn,
+      json_extract(j.value, '$.expires') as expires, json_extract(j.value, '$.narrative') as narrative,
+      json_extract(j.value, '$.evidence') as evidence
+    from json_each(${rows}) j`
+  return {
+    one: false,
+    without: (badge) => sql`
+      ${each} where ${email} is not null and not exists (${held(badge, email)}) group by ${email} collate nocase`,
+    all: sql`${each} where ${email} is not null group by ${email} collate nocase`,
+    made: (op, { id, systemId }) => sql`
+      select i.*, json_extract(j.value, '$.comment') as comment, min(j.key) as place
+      from json_each(${rows}) j cross join badgeInstances i
+      where i.systemId = ${systemId} and i.email = ${email} and i.badgeId = ${id} and i.op = ${op}
+      group by i.id order by i.id`,
+  }
+}
+
+/** What an award says beside who has it. Times are milliseconds. */
+export type Terms = {
+  issuedOn: number
+  expires: number | null
+  comment: string | null
+  narrative: string | null
+  /** JSON: an array of `Evidence`. */
+  evidence: string | null
+}
+
 export type Awards = {
   op: string
   /** Milliseconds. */
@@ -56,28 +91,21 @@ export type Awards = {
   badge: BadgeId
   version: Version
   earners: Earners
-  issuedOn: number
-  expires: number | null
-  comment: string | null
+  /** The same for all, or what the rows of `earners` say of each. */
+  terms: Terms | 'of each'
 }
 
-/** What is told of how it was earned. */
-export type Told = {
-  narrative: string | null
-  /** JSON: an array of `Evidence`. */
-  evidence: string | null
+type Asked = Awards & {
+  /** The slug of a single award; random when null. */
+  slug: string | null
+  /** Whether earners who hold the badge get it again, where the badge allows it. */
+  repeat: boolean
+  claimCode: string | null
+  /** What else must be true, in SQL. */
+  condition?: SQL
+  /** Whether the first ones are awarded when there is no room for all. */
+  partly?: boolean
 }
-
-type Asked = Awards &
-  Told & {
-    /** The slug of a single award; random when null. */
-    slug: string | null
-    /** Whether earners who hold the badge get it again, where the badge allows it. */
-    repeat: boolean
-    claimCode: string | null
-    /** What else must be true, in SQL. */
-    condition?: SQL
-  }
 
 /** The newest live award of a badge to an earner (`email`, in SQL). */
 export const held = ({ id, systemId }: BadgeId, email: SQL) => sql`
@@ -98,14 +126,18 @@ export const countMade = ({ op, badge, earners }: Pick<Awards, 'op' | 'badge' | 
     update badges set awarded = awarded + ${count} where id = ${badge.id} and exists (${made})`
 }
 
-/** Awards to all who do not hold the badge, or to none: when not all of them find room, or `condition` fails. */
+/**
+ * Awards to all who do not hold the badge, or to none: when not all of them find room, unless `partly`, or when `condition` fails.
+ */
 export function awardStatements(asked: Asked) {
-  const { op, now, badge, version, earners, issuedOn, expires, claimCode, slug } = asked
+  const { op, now, badge, version, earners, terms, claimCode, slug } = asked
   const repeatable = sql`exists (select 1 from badges where id = ${badge.id} and "unique" = 0)`
   const takers = asked.repeat
     ? sql`select * from (${earners.all}) where ${repeatable} union select * from (${earners.without(badge)})`
     : earners.without(badge)
-  const room = earners.one ? sql`1` : sql`(select count(*) from takers)`
+  const all = asked.partly ? sql`t.turn` : sql`(select count(*) from takers)`
+  const room = earners.one ? sql`1` : all
+  const { issuedOn, expires, narrative, evidence } = terms === 'of each' ? OF_EACH(now) : terms
   const change = [
     keepVersion(version, now),
     sql`
@@ -115,8 +147,8 @@ export function awardStatements(asked: Asked) {
       select ${slug ?? sql`lower(hex(randomblob(20)))`}, ${badge.systemId}, ${badge.id},
         ${versionId(version)}, t.email, ${issuedOn}, ${expires}, ${claimCode},
         ${asked.repeat ? sql`not ${repeatable}` : sql`1`},
-        lower(hex(randomblob(16))), ${asked.narrative}, ${asked.evidence}, ${op}, ${now}, ${now}
-      from takers t where ${hasRoom(badge.id, room)} and ${asked.condition ?? sql`1`}
+        lower(hex(randomblob(16))), ${narrative}, ${evidence}, ${op}, ${now}, ${now}
+      from ${asked.partly ? IN_TURN : sql`takers t`} where ${hasRoom(badge.id, room)} and ${asked.condition ?? sql`1`}
       order by t.place
       on conflict (slug) do nothing`,
     countMade(asked),
@@ -125,9 +157,18 @@ export function awardStatements(asked: Asked) {
   return { change, done, events: [eventsOf(asked, slug, claimCode)] }
 }
 
+/** The terms of a row `t` of `eachEarner`, in SQL. */
+const OF_EACH = (now: number) => ({
+  issuedOn: sql`coalesce(t.issuedOn, ${now})`,
+  expires: sql`t.expires`,
+  narrative: sql`t.narrative`,
+  evidence: sql`t.evidence`,
+})
+const IN_TURN = sql`(select *, row_number() over (order by place) as turn from takers) t`
+
 /** The events of awards that `op` has made. */
 export const eventsOf = (awards: Awards, slug: string | null, claimCode: string | null): SQL => {
-  const { op, now, badge, earners, origin, comment, expires, issuedOn } = awards
+  const { op, now, badge, earners, origin, terms } = awards
   return recordAwards(op, now, {
     systemId: badge.systemId,
     awards: earners.made(op, badge),
@@ -137,11 +178,6 @@ export const eventsOf = (awards: Awards, slug: string | null, claimCode: string 
       slug === null
         ? sql`${`${origin}/public/assertions/`} || i.slug`
         : sql`${origin + assertionPath(slug)}`,
-    comment,
-    shared: {
-      expires: expires === null ? null : new Date(expires).toISOString(),
-      issuedOn: new Date(issuedOn).toISOString(),
-      claimCode,
-    },
+    shared: terms === 'of each' ? null : { ...terms, claimCode },
   })
 }

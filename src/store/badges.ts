@@ -247,7 +247,7 @@ export async function deleteBadge(caller: Caller, row: BadgeRow, slugs: Slugs): 
     done,
     of: { table: badges, id },
     audit: { systemId, target: `badges/${row.uid}` },
-    remove: [
+    after: [
       sql`delete from milestoneBadges where (badgeId = ${id} or milestoneId in (${leading})) and ${done}`,
       sql`delete from milestones where primaryBadgeId = ${id} and ${done}`,
     ],

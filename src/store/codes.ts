@@ -208,7 +208,7 @@ export async function deleteCode(caller: Caller, badge: BadgeRow, row: CodeRow):
     done: wrote(claimCodes, op, which),
     of: { table: claimCodes, id: row.id },
     audit: { systemId, target: codeTarget(row) },
-    remove: [sql`delete from claimCodes where ${which} and op = ${op}`],
+    after: [sql`delete from claimCodes where ${which} and op = ${op}`],
     read: [committed(op)],
   })
   return rows.length > 0

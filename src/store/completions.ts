@@ -44,7 +44,7 @@ export const milestonesAbove = (badgeId: SQL): Statement<AboveRow> => sql<AboveR
 export async function milestoneStatements(
   caller: Caller,
   above: readonly MilestoneAbove[],
-  emails: string,
+  emails: string | SQL,
 ): Promise<{ change: SQL[]; events: SQL[] }> {
   const { op, now, env } = caller
   const change: SQL[] = []
@@ -59,8 +59,8 @@ export async function milestoneStatements(
       continue
     }
     const version = await freeze(badge, badge.shown)
-    const terms = { issuedOn: now, expires: null, comment: null }
-    const awards = { op, now, origin: env.PUBLIC_ORIGIN, badge, version, earners, ...terms }
+    const terms = { issuedOn: now, expires: null, comment: null, narrative: null, evidence: null }
+    const awards = { op, now, origin: env.PUBLIC_ORIGIN, badge, version, earners, terms }
     change.push(...completionStatements(awards, takers))
     awarded.set(badge.id, awards)
   }
@@ -80,7 +80,11 @@ export async function milestoneStatements(
 }
 
 /** Those of `emails` whom this request has given a support badge, and who now hold enough of them; in SQL. */
-function eligible(op: string, { id, systemId, milestoneId }: MilestoneAbove, emails: string): SQL {
+function eligible(
+  op: string,
+  { id, systemId, milestoneId }: MilestoneAbove,
+  emails: string | SQL,
+): SQL {
   const holdings = sql`
     from milestoneBadges s cross join badgeInstances i where s.milestoneId = ${milestoneId}
       and i.systemId = ${systemId} and i.email = j.value and i.badgeId = s.badgeId`
@@ -125,11 +129,11 @@ const queueApplications = (
   order by e.place`
 
 /** The applications `a` that `op` has made for a badge, in SQL. */
-const queuedBy = (op: string, { id, systemId }: MilestoneAbove, emails: string) => sql`
+const queuedBy = (op: string, { id, systemId }: MilestoneAbove, emails: string | SQL) => sql`
   from json_each(${emails}) j cross join applications a
   where a.systemId = ${systemId} and a.learner = j.value and a.badgeId = ${id} and a.op = ${op}`
 
-function countQueued(op: string, badge: MilestoneAbove, emails: string): SQL[] {
+function countQueued(op: string, badge: MilestoneAbove, emails: string | SQL): SQL[] {
   const { id, systemId } = badge
   const queued = sql`(select count(distinct a.id) ${queuedBy(op, badge, emails)})`
   const any = sql`${queued} > 0`

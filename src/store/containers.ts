@@ -224,7 +224,7 @@ export async function deleteContainer(
     of: { table: level.table, id: row.id },
     audit: { systemId, target: `${level.plural}/${row.uid}` },
     // Those of a system go with all that it has (`purge.ts`).
-    remove: level.parent ? keysOf(level, row, done) : [],
+    after: level.parent ? keysOf(level, row, done) : [],
     read: [committed(op)],
     forget: [publicPath(containerPath(slugs)), ...issuerUidPaths(row.uid)],
   })

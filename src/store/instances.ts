@@ -9,21 +9,13 @@ import type { Container } from '../levels'
 import { forget } from '../publicCache'
 import { awardPaths, statusListPath } from '../urls'
 import type { Badge } from '../views/badges'
-import {
-  type Awards,
-  awardStatements,
-  type Earners,
-  held,
-  manyEarners,
-  oneEarner,
-  type Told,
-} from './awards'
+import { type Awards, awardStatements, type Earners, held, manyEarners, oneEarner } from './awards'
 import { type BadgeRow, badgeColumns, imageType, within } from './badges'
 import { mayGuess } from './codeMisses'
 import { claimStatements, isClaimable, isUsable } from './codes'
 import { type MilestoneAbove, milestoneStatements } from './completions'
 import { type List, type Statement, updateWhere, wrote } from './db'
-import { endCredentials } from './statusLists'
+import { endCredentials, listsOf } from './statusLists'
 import { freeze } from './versions'
 
 export type InstanceRow = typeof badgeInstances.$inferSelect
@@ -150,7 +142,7 @@ export async function awardsOf(
   { row, shown }: Awardable,
   earners: Earners,
   input: AwardInput,
-): Promise<Awards & Told> {
+): Promise<Awards> {
   return {
     op,
     now,
@@ -158,11 +150,13 @@ export async function awardsOf(
     badge: row,
     version: await freeze(row, shown),
     earners,
-    issuedOn: input.issuedOn ?? now,
-    expires: input.expires ?? null,
-    comment: input.comment ?? null,
-    narrative: input.narrative ?? null,
-    evidence: input.evidence ?? null,
+    terms: {
+      issuedOn: input.issuedOn ?? now,
+      expires: input.expires ?? null,
+      comment: input.comment ?? null,
+      narrative: input.narrative ?? null,
+      evidence: input.evidence ?? null,
+    },
   }
 }
 
@@ -382,13 +376,7 @@ export async function revoke(
     of: { table: badgeInstances, id: row.id },
     events: [recordEvent(op, now, event, done)],
     audit: { systemId: row.systemId, target: `badgeInstances/${slug}` },
-    read: [
-      committed(op),
-      sql<{
-        uid: string
-      }>`select l.uid from credentials c join statusLists l on l.id = c.statusListId
-        where c.awardId = ${row.id}`,
-    ],
+    read: [committed(op), listsOf(sql`select ${row.id}`)],
     forget: awardPaths(slug),
   })
   await forget(

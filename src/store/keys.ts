@@ -185,7 +185,7 @@ export async function deleteKey(caller: Caller, row: KeyRow): Promise<boolean> {
     done,
     of: { table: keys, id: row.id },
     audit: { systemId: row.systemId, target: target(row) },
-    remove: removeKeys(sql`id = ${row.id} and ${done}`),
+    after: removeKeys(sql`id = ${row.id} and ${done}`),
     read: [committed(op)],
   })
   return rows.length > 0

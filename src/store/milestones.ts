@@ -183,7 +183,7 @@ export async function deleteMilestone(caller: Caller, row: MilestoneRow): Promis
     done,
     of: { table: milestones, id },
     audit: { systemId, target: `milestones/${id}` },
-    remove: [
+    after: [
       sql`delete from milestoneBadges where milestoneId = ${id} and ${done}`,
       sql`delete from milestones where ${which} and op = ${op}`,
     ],

@@ -3,6 +3,7 @@ import { applications, claimCodes, reviews } from '../../drizzle/schema'
 import { commit, committed } from '../commit'
 import type { Caller } from '../env'
 import type { Frozen } from '../events'
+import { MAX_ROWS } from '../jobRows'
 import { levels } from '../levels'
 import type { Attempt } from '../retries'
 import { awardPaths } from '../urls'
@@ -47,6 +48,12 @@ const eventsOf = (systemId: SQL, email: string) =>
     sql` union all `,
   )
 
+/** Chunks `c` of jobs `j` whose rows `r` name the person. They have no index: there are few, and none older than 30 days. */
+const namedInJobs = (systemId: SQL, email: string) => sql`
+  from jobs j cross join jobChunks c on c.jobId = j.id
+  where j.systemId = ${systemId} and j.forgotten = 0 and instr(lower(c.rows), ${email.toLowerCase()})`
+const isNamed = (email: string) => sql`json_extract(r.value, '$.email') = ${email} collate nocase`
+
 // ── Export ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Rows of one kind after the one with this number, in the order of their numbers. */
@@ -58,6 +65,7 @@ export type Part<Row> = {
 }
 
 type Assigned = { id: number; slug: string; assignedExpiration: number | null }
+type NamedRow = { number: number; job: string; row: string }
 type Try = Attempt & { number: number; n: number; deliveryId: number; eventId: string }
 
 /** All that is held about a person, part by part. */
@@ -107,6 +115,13 @@ export function personalData(systemId: SQL, email: string) {
         where e.id in (${eventsOf(systemId, email)}) ${stretch('e.seq', after, limit)}`,
       numberOf: ({ seq }) => seq,
     } satisfies Part<Frozen>,
+    jobRows: {
+      rows: (after, limit) => sql<NamedRow>`
+        select j.uid as job, j.id * ${MAX_ROWS} + json_extract(r.value, '$.n') as number, r.value as row
+        from (select j.id, j.uid, c.rows ${namedInJobs(systemId, email)}) j cross join json_each(j.rows) r
+        where ${isNamed(email)} ${stretch('number', after, limit)}`,
+      numberOf: ({ number }) => number,
+    } satisfies Part<NamedRow>,
     attempts: {
       rows: (after, limit) => sql<Try>`
         select t.rowid as number, t.*, d.eventId
@@ -170,6 +185,12 @@ export async function erase(
       sql`update badges set awarded = awarded - (select count(*) from badgeInstances i
           where i.systemId = ${systemId} and i.email = ${email} and i.badgeId = badges.id and i.revokedAt is null)
         where id in (select badgeId from badgeInstances where id in (${mine}))`,
+      sql`
+        update jobChunks set rows = (
+          select json_group_array(json(case when ${isNamed(email)}
+            then json_set(json_remove(r.value, '$.comment', '$.narrative', '$.evidence'), '$.email', null) else r.value end))
+          from (select * from json_each(rows) order by key) r)
+        where (jobId, first) in (select c.jobId, c.first ${namedInJobs(systemId, email)})`,
       updateWhere(
         claimCodes,
         { email: null, ...touched },
@@ -187,7 +208,7 @@ export async function erase(
     ],
     done: sql`exists (select 1 from systems where id = ${systemId} and deletedAt is null)`,
     audit: { systemId: id, target: `systems/${id}/privacy` },
-    remove: [
+    after: [
       sql`delete from reviewItems where reviewId in (${reviewsOn(applied)})`,
       sql`delete from reviews where applicationId in (${applied})`,
       sql`delete from evidence where applicationId in (${applied})`,

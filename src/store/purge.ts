@@ -50,6 +50,7 @@ const endedBadges = ended('badges', [
   ['badgeInstances', 'badgeId'],
   ['badgeVersions', 'badgeId'],
   ['claimCodes', 'badgeId'],
+  ['jobs', 'badgeId'],
   ['applications', 'badgeId'],
   ['milestones', 'primaryBadgeId'],
   ['milestoneBadges', 'badgeId'],
@@ -135,6 +136,11 @@ const steps = (): SQL[] => [
     'milestones',
     sql`(primaryBadgeId in ${deadBadges} or ${inDeadSystems})
       and not exists (select 1 from milestoneBadges s where s.milestoneId = milestones.id)`,
+  ),
+  remove('jobChunks', sql`jobId in (select id from jobs where ${inDeadBadges})`),
+  remove(
+    'jobs',
+    sql`${inDeadBadges} and not exists (select 1 from jobChunks c where c.jobId = jobs.id)`,
   ),
   // The outbox of a deleted system; events about a deleted badge of a live one stay as long as all events.
   remove('attempts', sql`deliveryId in ${deadDeliveries}`),

@@ -25,12 +25,27 @@ export function forgetOld(db: Db, now: number) {
     sql`update deliveries set state = 'cancelled', endedAt = ${now}
       where state = 'pending' and eventId in (${old})`,
     sql`update events set body = null, data = null where id in (${old})`,
+    ...forgetJobs(now),
     remove('attempts', sql`at < ${before}`),
     remove('idempotency', sql`createdAt <= ${now - REMEMBERED}`),
     remove('usedTokens', sql`expires <= ${now}`),
     remove('codeMisses', sql`hour < ${Math.floor((now - MISSES_KEPT) / HOUR)}`),
     forgetAudit(now - AUDIT_KEPT),
   ])
+}
+
+/** Of a job its counts stay. One whose rows were never all received is nothing. */
+function forgetJobs(now: number): SQL[] {
+  const lost = sql`(select id from jobs where state in ('receiving', 'running') and updatedAt < ${now - HOUR}
+    and state = 'receiving' limit 10)`
+  return [
+    sql`delete from jobChunks where jobId in ${lost}`,
+    sql`delete from jobs where id in ${lost}`,
+    sql`delete from jobChunks where jobId in (
+      select id from jobs where endedAt < ${now - KEPT} and forgotten = 0 limit 10)`,
+    sql`update jobs set forgotten = 1 where id in (
+      select id from jobs where endedAt < ${now - KEPT} and forgotten = 0 limit 10)`,
+  ]
 }
 
 const remove = (table: string, condition: SQL) => sql`

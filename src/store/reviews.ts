@@ -160,7 +160,7 @@ export async function deleteReview(
     done,
     of: { table: reviews, id: row.id },
     audit: { systemId, target: `reviews/${row.slug}` },
-    remove: [
+    after: [
       sql`delete from reviewItems where reviewId = ${row.id} and ${done}`,
       sql`delete from reviews where ${which} and op = ${op}`,
     ],

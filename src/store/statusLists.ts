@@ -103,6 +103,11 @@ export const endCredentials = (awards: SQL, done: SQL = sql`1`): SQL[] => [
   sql`update credentials set ended = 1 where awardId in (${awards}) and ended = 0 and ${done}`,
 ]
 
+/** The lists that hold credentials of awards, in SQL. */
+export const listsOf = (awards: SQL): Statement<{ uid: string }> => sql<{ uid: string }>`
+  select uid from statusLists
+  where id in (select statusListId from credentials where awardId in (${awards}))`
+
 /** Takes credentials from the awards that go: nothing of them stays but the bit. */
 export const releaseCredentials = (awards: SQL): SQL => sql`
   update credentials set awardId = null, proof = null, jwt = null, ended = 1

@@ -27,6 +27,7 @@ export const PersonalData = z
     ),
     reviews: z.array(Review.extend({ application: z.string() })),
     events: z.array(SystemEvent),
+    jobRows: z.array(z.looseObject({ job: z.string(), row: z.int() })),
     attempts: z.array(DeliveryAttempt.extend({ delivery: z.int(), event: z.string() })),
     complete: z.boolean(),
   })
@@ -55,6 +56,10 @@ export const personalViews = (origin: string): Views => ({
   }),
   reviews: (row) => ({ ...viewReview(row), application: row.application }),
   events: (row) => JSON.parse(messageOf(row, 'events-1')),
+  jobRows: ({ job, row }) => {
+    const { n, evidence, ...said } = JSON.parse(row)
+    return { job, row: n, ...said, ...(evidence && { evidence: JSON.parse(evidence) }) }
+  },
   attempts: ({ n, deliveryId, eventId, ...attempt }) => ({
     ...viewAttempt(n, attempt),
     delivery: deliveryId,

@@ -18,7 +18,7 @@ export const MINUTE = 60 * SECOND
 export const HOUR = 60 * MINUTE
 export const DAY = 24 * HOUR
 
-export type Rung = { body: Doorbell; delaySeconds: number }
+export type Rung = { body: Extract<Doorbell, { delivery: number }>; delaySeconds: number }
 
 /** A queue that delivers nothing, and keeps what it was sent. */
 export const bellOf = (rung: Rung[]) =>

@@ -24,6 +24,7 @@ const EMPTY = {
   assignments: [],
   reviews: [],
   events: [],
+  jobRows: [],
   attempts: [],
   complete: true,
 }

@@ -1,0 +1,170 @@
+import { type Context, Hono } from 'hono'
+import * as z from 'zod'
+import { ringForJob } from '../doorbell'
+import type { Env } from '../env'
+import { conflict, invalid, notFound } from '../errors'
+import { sendVersion } from '../etag'
+import { JobRow as Row, readRows } from '../jobRows'
+import { ListQuery, listOf, sendList } from '../lists'
+import { inBadge, inJob } from '../scope'
+import { about, body, query } from '../spec'
+import type { BadgeRow } from '../store/badges'
+import {
+  type Choice,
+  cancelJob,
+  countHolders,
+  createJob,
+  createRevocation,
+  type JobRow,
+  jobIdOf,
+  listJobs,
+  listRows,
+  type ResultRow,
+} from '../store/jobs'
+import { email, itemsOf, optionalText, parameter, timestamp } from '../values'
+import { Job, JobResult, STATES, viewJob, viewResult } from '../views/jobs'
+
+const PATH = '/badges/:badge/instances/jobs'
+const ITEM = `${PATH}/:job`
+
+const One = z.object({ job: Job })
+const Created = z.object({ status: z.string(), job: Job })
+const Rehearsed = z.object({ status: z.literal('valid'), rows: z.int(), held: z.int() })
+
+/** The most characters that a reason for a revocation may have. */
+const MAX_REASON = 500
+const MAX_EMAILS = 10_000
+
+const Reason = z.object({ reason: optionalText(MAX_REASON) })
+const Filter = z.object({
+  reason: optionalText(MAX_REASON),
+  emails: itemsOf(email()),
+  issuedFrom: timestamp(),
+  issuedTo: timestamp(),
+  all: z.boolean().optional(),
+})
+
+const dryRun = parameter(
+  'dryRun',
+  "one of 'true' or 'false'",
+  { enum: ['true', 'false', '1', '0'], description: 'Check the rows, and do nothing' },
+  (given) => ({ true: true, '1': true, false: false, '0': false })[given],
+)
+
+const state = parameter('state', `one of ${STATES.join(', ')}`, { enum: [...STATES] }, (given) =>
+  STATES.find((word) => word === given),
+)
+
+/** Thousands of awards, or revocations, in the background: made, watched and stopped. */
+export const jobs = new Hono<Env>()
+  .get(
+    PATH,
+    about('List the jobs of a badge', listOf('jobs', Job)),
+    inBadge,
+    query(ListQuery),
+    (c) =>
+      sendList(
+        c,
+        c.var.scope,
+        () => ({ plural: 'jobs', view: (row: JobRow) => viewJob(row) }),
+        listJobs(c.var.scope.badgeId),
+      ),
+  )
+
+  .post(
+    PATH,
+    about('Award a badge to many, in the background', Created, {
+      status: 202,
+      ok: Rehearsed,
+      body: z.object({ rows: z.array(Row) }),
+      media: ['application/x-ndjson', 'text/csv'],
+    }),
+    inBadge,
+    query(z.object({ dryRun })),
+    async (c) => {
+      const { scope, caller, db } = c.var
+      const { badge } = await scope.with()
+      const chunks = readRows(c.req.header('Content-Type'), c.var.raw)
+      const rows = chunks.at(-1)?.end ?? 0
+      if (c.req.valid('query').dryRun) {
+        return c.json({ status: 'valid', rows, held: await countHolders(db, badge, chunks) })
+      }
+      const job = await createJob(caller, badge, chunks)
+      if (!job) throw notFound('badge', 'slug', badge.slug)
+      caller.waitUntil(ringForJob(c.env, job.id))
+      return c.json({ status: 'queued', job: viewJob(job) }, 202)
+    },
+  )
+
+  .post(
+    '/badges/:badge/instances/revocations',
+    about('Revoke many awards, in the background', Created, { status: 202 }),
+    inBadge,
+    body(Filter),
+    async (c) => {
+      const { scope } = c.var
+      const { reason, all, ...choice } = c.req.valid('json')
+      const { badge } = await scope.with()
+      if (Object.values(choice).every((one) => one == null) && !all) {
+        // An empty filter is a slip more often than a wish.
+        throw conflict('Say which awards, or `"all": true`')
+      }
+      if (choice.emails && choice.emails.length > MAX_EMAILS) {
+        throw invalid({ message: `More than ${MAX_EMAILS} addresses`, field: 'emails', value: '' })
+      }
+      return revocation(c as unknown as Context<Env>, badge, choice, reason ?? null)
+    },
+  )
+
+  .get(ITEM, about('Show a job', One), inJob, async (c) => {
+    const { job } = await c.var.scope.with()
+    return sendVersion(c, job, { job: viewJob(job) })
+  })
+
+  .get(
+    `${ITEM}/rows`,
+    about('List what has become of the rows of a job', listOf('rows', JobResult)),
+    inJob,
+    query(ListQuery.extend({ state })),
+    (c) =>
+      sendList(
+        c,
+        c.var.scope,
+        () => ({ plural: 'rows', view: (row: ResultRow) => viewResult(row) }),
+        listRows(
+          jobIdOf(c.var.scope.badgeId, c.req.param('job')),
+          c.req.valid('query').state ?? null,
+        ),
+      ),
+  )
+
+  .post(`${ITEM}/cancel`, about('Stop a job', Created), inJob, async (c) => {
+    const { job } = await c.var.scope.with()
+    const row = await cancelJob(c.var.caller, job)
+    if (!row) throw conflict('The job has ended')
+    return c.json({ status: 'cancelled', job: viewJob(row) })
+  })
+
+  .post(
+    `${ITEM}/revoke`,
+    about('Revoke what a job has awarded, in the background', Created, { status: 202 }),
+    inJob,
+    body(Reason),
+    async (c) => {
+      const { badge, job } = await c.var.scope.with()
+      const { reason } = c.req.valid('json')
+      return revocation(c as unknown as Context<Env>, badge, { job: job.id }, reason ?? null)
+    },
+  )
+
+async function revocation(
+  { env, var: { caller }, json }: Context<Env>,
+  badge: BadgeRow,
+  choice: Choice,
+  reason: string | null,
+) {
+  const job = await createRevocation(caller, badge, choice, reason)
+  if (!job) throw notFound('badge', 'slug', badge.slug)
+  caller.waitUntil(ringForJob(env, job.id))
+  return json({ status: 'queued', job: viewJob(job) }, 202)
+}
