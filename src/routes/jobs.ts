@@ -4,13 +4,12 @@ import { ringForJob } from '../doorbell'
 import type { Env } from '../env'
 import { conflict, invalid, notFound } from '../errors'
 import { sendVersion } from '../etag'
-import { JobRow as Row, readRows } from '../jobRows'
+import { GivenRow, readRows } from '../jobRows'
 import { ListQuery, listOf, sendList } from '../lists'
 import { inBadge, inJob } from '../scope'
 import { about, body, query } from '../spec'
 import type { BadgeRow } from '../store/badges'
 import {
-  type Choice,
   cancelJob,
   countHolders,
   createJob,
@@ -21,7 +20,7 @@ import {
   listRows,
   type ResultRow,
 } from '../store/jobs'
-import { email, itemsOf, optionalText, parameter, timestamp } from '../values'
+import { email, itemsOf, optionalFlag, optionalText, parameter, timestamp } from '../values'
 import { Job, JobResult, STATES, viewJob, viewResult } from '../views/jobs'
 
 const PATH = '/badges/:badge/instances/jobs'
@@ -36,12 +35,11 @@ const MAX_REASON = 500
 const MAX_EMAILS = 10_000
 
 const Reason = z.object({ reason: optionalText(MAX_REASON) })
-const Filter = z.object({
-  reason: optionalText(MAX_REASON),
+const Filter = Reason.extend({
   emails: itemsOf(email()),
   issuedFrom: timestamp(),
   issuedTo: timestamp(),
-  all: z.boolean().optional(),
+  all: optionalFlag(),
 })
 
 const dryRun = parameter(
@@ -76,7 +74,7 @@ export const jobs = new Hono<Env>()
     about('Award a badge to many, in the background', Created, {
       status: 202,
       ok: Rehearsed,
-      body: z.object({ rows: z.array(Row) }),
+      body: z.object({ rows: z.array(GivenRow) }),
       media: ['application/x-ndjson', 'text/csv'],
     }),
     inBadge,
@@ -84,15 +82,12 @@ export const jobs = new Hono<Env>()
     async (c) => {
       const { scope, caller, db } = c.var
       const { badge } = await scope.with()
-      const chunks = readRows(c.req.header('Content-Type'), c.var.raw)
-      const rows = chunks.at(-1)?.end ?? 0
+      const rows = readRows(c.req.header('Content-Type'), c.var.raw)
       if (c.req.valid('query').dryRun) {
-        return c.json({ status: 'valid', rows, held: await countHolders(db, badge, chunks) })
+        const held = await countHolders(db, badge, rows)
+        return c.json({ status: 'valid', rows: rows.count, held })
       }
-      const job = await createJob(caller, badge, chunks)
-      if (!job) throw notFound('badge', 'slug', badge.slug)
-      caller.waitUntil(ringForJob(c.env, job.id))
-      return c.json({ status: 'queued', job: viewJob(job) }, 202)
+      return c.json(queued(c, badge, await createJob(caller, badge, rows)), 202)
     },
   )
 
@@ -102,17 +97,19 @@ export const jobs = new Hono<Env>()
     inBadge,
     body(Filter),
     async (c) => {
-      const { scope } = c.var
+      const { caller, scope } = c.var
       const { reason, all, ...choice } = c.req.valid('json')
       const { badge } = await scope.with()
       if (Object.values(choice).every((one) => one == null) && !all) {
         // An empty filter is a slip more often than a wish.
-        throw conflict('Say which awards, or `"all": true`')
+        const message = 'Say which awards by `emails`, `issuedFrom` or `issuedTo`, or `true` here'
+        throw invalid({ message, field: 'all', value: '' })
       }
       if (choice.emails && choice.emails.length > MAX_EMAILS) {
         throw invalid({ message: `More than ${MAX_EMAILS} addresses`, field: 'emails', value: '' })
       }
-      return revocation(c as unknown as Context<Env>, badge, choice, reason ?? null)
+      const job = await createRevocation(caller, badge, choice, reason ?? null)
+      return c.json(queued(c, badge, job), 202)
     },
   )
 
@@ -151,20 +148,18 @@ export const jobs = new Hono<Env>()
     inJob,
     body(Reason),
     async (c) => {
-      const { badge, job } = await c.var.scope.with()
+      const { caller, scope } = c.var
+      const { badge, job } = await scope.with()
       const { reason } = c.req.valid('json')
-      return revocation(c as unknown as Context<Env>, badge, { job: job.id }, reason ?? null)
+      const choice = { job: job.id }
+      const revocation = await createRevocation(caller, badge, choice, reason ?? null)
+      return c.json(queued(c, badge, revocation), 202)
     },
   )
 
-async function revocation(
-  { env, var: { caller }, json }: Context<Env>,
-  badge: BadgeRow,
-  choice: Choice,
-  reason: string | null,
-) {
-  const job = await createRevocation(caller, badge, choice, reason)
+/** Rings for a new job, and shows it; there is none when the badge has gone meanwhile. */
+function queued(c: Pick<Context<Env>, 'env' | 'var'>, badge: BadgeRow, job: JobRow | undefined) {
   if (!job) throw notFound('badge', 'slug', badge.slug)
-  caller.waitUntil(ringForJob(env, job.id))
-  return json({ status: 'queued', job: viewJob(job) }, 202)
+  c.var.caller.waitUntil(ringForJob(c.env, job.id))
+  return { status: 'queued', job: viewJob(job) }
 }

@@ -4,13 +4,21 @@ import { commit, isCommitted } from '../commit'
 import { idFrom } from '../crypto'
 import type { Caller } from '../env'
 import { recordRevocations } from '../events'
-import type { Chunk } from '../jobRows'
+import { type Chunk, MAX_ROWS, type Rows } from '../jobRows'
 import { forget } from '../publicCache'
 import { statusListPath } from '../urls'
 import { awardStatements, eachEarner, held } from './awards'
 import { type BadgeRow, badgeColumns } from './badges'
 import { type AboveRow, milestoneStatements, milestonesAbove } from './completions'
-import { type Db, insertIf, type List, type Statement, updateWhere, wrote } from './db'
+import {
+  type Db,
+  insertIf,
+  type List,
+  orUnavailable,
+  type Statement,
+  updateWhere,
+  wrote,
+} from './db'
 import type { Awardable } from './instances'
 import { endCredentials, listsOf } from './statusLists'
 import { freeze, keepVersion, versionId } from './versions'
@@ -56,34 +64,52 @@ const newJob = ({ op, now, key }: Caller, badge: BadgeRow, uid: string) => ({
 export async function createJob(
   caller: Caller,
   badge: BadgeRow,
-  chunks: readonly Chunk[],
+  { count, chunks }: Rows,
 ): Promise<JobRow | undefined> {
   const uid = await uidOf(caller.op)
-  const rows = chunks.at(-1)?.end ?? 0
-  if (!caller.isReplay) {
-    const job = { ...newJob(caller, badge, uid), kind: 'issue', state: 'receiving', rows }
-    let batch: Statement[] = [insertIf(jobs, job, sql`1`)]
-    let size = 0
-    for (const chunk of chunks) {
-      if (size + chunk.rows.length > BATCH) {
-        await caller.db.batch(batch)
-        batch = []
-        size = 0
-      }
-      const jobId = sql`(select id from jobs where uid = ${uid})`
-      batch.push(insertIf(jobChunks, { jobId, ...chunk }, sql`1`))
-      size += chunk.rows.length
-    }
-    await caller.db.batch(batch)
+  const job = { ...newJob(caller, badge, uid), kind: 'issue', state: 'receiving', rows: count }
+  const jobId = sql`(select id from jobs where uid = ${uid})`
+  let change: SQL[] = []
+  for (const some of caller.isReplay ? [] : inBatches(chunks())) {
+    if (change.length > 0) await keep(caller.db, change)
+    change = [
+      insertIf(jobs, job, isLive(badge), sql`on conflict (uid) do nothing`),
+      ...some.map((one) => insertIf(jobChunks, { jobId, ...one }, sql`${jobId} is not null`)),
+    ]
   }
-  const which = sql`uid = ${uid}`
   return begin(caller, badge, uid, [
+    ...change,
     updateWhere(
       jobs,
       { state: 'running', updatedAt: caller.now },
-      sql`${which} and state = 'receiving' and ${isLive(badge)}`,
+      sql`uid = ${uid} and state = 'receiving' and ${isLive(badge)}`,
     ),
   ])
+}
+
+/** As many chunks as one transaction takes. */
+function* inBatches(chunks: Iterable<Chunk>): Generator<Chunk[]> {
+  let batch: Chunk[] = []
+  let size = 0
+  for (const chunk of chunks) {
+    if (batch.length > 0 && size + chunk.rows.length > BATCH) {
+      yield batch
+      batch = []
+      size = 0
+    }
+    batch.push(chunk)
+    size += chunk.rows.length
+  }
+  yield batch
+}
+
+/** What is kept on the way is nobody's yet: when it fails, the sweep removes it. */
+async function keep(db: Db, change: SQL[]): Promise<void> {
+  try {
+    await db.batch(change)
+  } catch (error) {
+    throw orUnavailable(error)
+  }
 }
 
 const isLive = ({ id }: BadgeRow) =>
@@ -114,7 +140,10 @@ export type Choice =
 /** How many rows a chunk of revocations has. */
 const REVOKED_AT_ONCE = 500
 
-/** Keeps a job of revocations: its rows are looked up in the transaction that makes it. */
+/**
+ * Keeps a job of revocations: its rows are looked up in the transaction that makes it. It takes as many as a job of awards, the oldest
+ * first.
+ */
 export async function createRevocation(
   caller: Caller,
   badge: BadgeRow,
@@ -130,8 +159,10 @@ export async function createRevocation(
     sql`
       insert into jobChunks (jobId, first, "end", rows)
       select ${jobId}, min(x.n), max(x.n) + 1,
-        json_group_array(json_object('n', x.n, 'email', x.email, 'slug', x.slug))
-      from (select i.email, i.slug, row_number() over (order by i.id) - 1 as n from (${chosen}) i) x
+        json_group_array(json_object('n', x.n, 'email', x.email, 'slug', x.slug) order by x.n)
+      from (
+        select i.email, i.slug, row_number() over (order by i.id) - 1 as n
+        from (${chosen}) i order by i.id limit ${MAX_ROWS}) x
       where ${jobId} is not null group by x.n / ${REVOKED_AT_ONCE}`,
     sql`
       update jobs set rows = x.n, state = case when x.n = 0 then 'done' else state end,
@@ -217,15 +248,19 @@ export function listRows(job: SQL, state: string | null): List<ResultRow> {
 }
 
 /** How many of the rows' addresses hold the badge already: what a rehearsal tells beside their number. */
-export async function countHolders(db: Db, badge: BadgeRow, chunks: readonly Chunk[]) {
-  const counts = await db.read(
-    ...chunks.map(
-      ({ rows }): Statement<{ n: number }> => sql`
-        select count(distinct lower(json_extract(j.value, '$.email'))) as n from json_each(${rows}) j
-        where exists (${held(badge, sql`json_extract(j.value, '$.email')`)})`,
-    ),
-  )
-  return counts.reduce((sum, [row]) => sum + (row?.n ?? 0), 0)
+export async function countHolders(db: Db, badge: BadgeRow, { chunks }: Rows): Promise<number> {
+  const email = sql`json_extract(j.value, '$.email')`
+  let count = 0
+  for (const some of inBatches(chunks())) {
+    const counts = await db.read(
+      ...some.map(
+        ({ rows }): Statement<{ n: number }> => sql`
+          select count(*) as n from json_each(${rows}) j where exists (${held(badge, email)})`,
+      ),
+    )
+    for (const [row] of counts) count += row?.n ?? 0
+  }
+  return count
 }
 
 // ── Work ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -388,7 +423,7 @@ export async function revokeChunk(caller: Caller, job: JobRow, { row, shown }: A
   })
 }
 
-/** Ends a job whose badge is gone: what was still to do fails. */
+/** Ends a job whose badge is gone. */
 export const abandon = (db: Db, { id }: JobRow, now: number) =>
   db.batch([
     sql`update jobs set state = 'cancelled', endedAt = ${now}, updatedAt = ${now}

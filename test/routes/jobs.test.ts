@@ -7,10 +7,11 @@ import type { Doorbell } from '../../src/doorbell'
 import type { Bindings } from '../../src/env'
 import { workOn } from '../../src/jobs'
 import { sweep } from '../../src/sweep'
-import { ORIGIN } from '../helpers/api'
-import { call, changesNothing, count, failing, request, tokenOfText } from '../helpers/calls'
+import { ORIGIN, sign } from '../helpers/api'
+import { call, changesNothing, count, failing, request } from '../helpers/calls'
 import { db, silent, startCalm, withBell } from '../helpers/deliveries'
 import { levels, seedBadge, seedWebhook, unique } from '../helpers/seed'
+import { utf8 } from '../helpers/worker'
 
 startCalm()
 
@@ -47,13 +48,14 @@ const awards = (system = seed) =>
     system.badge.slug,
   )
 
-/** Sends text as it is. */
-async function send(text: string, type: string, query = '') {
-  const token = await tokenOfText('POST', path + query, text)
+/** Sends a body as it is. */
+async function send(given: string | Uint8Array<ArrayBuffer>, type: string, query = '') {
+  const body = typeof given === 'string' ? utf8(given) : given
+  const token = await sign('POST', path + query, body)
   return request(
     new Request(ORIGIN + path + query, {
       method: 'POST',
-      body: text,
+      body,
       headers: { Authorization: `JWT token="${token}"`, 'Content-Type': type },
     }),
   )
@@ -245,8 +247,11 @@ describe('a job of awards', () => {
     }
     const batch = createMessageBatch<Doorbell>('badgekit-deliveries', [message])
     const ctx = createExecutionContext()
-    await consume(batch, silent)
+    const { rung, env: bindings } = withBell()
+    await consume(batch, bindings)
     expect((await getQueueResult(batch, ctx)).explicitAcks).toEqual(['1'])
+    // Whoever asks first signs: thousands are not rung for one by one.
+    expect(rung.filter(({ body }) => 'award' in body)).toEqual([])
     expect((await show(job)).state).toBe('done')
   })
 
@@ -349,9 +354,40 @@ describe('rows', () => {
     ['no list', '{"rows":1}', 'application/json', 400],
     ['no rows', '{"rows":[]}', 'application/json', 400],
     ['no JSON', '{"rows":[', 'application/json', 400],
+    [
+      'no object around the list',
+      '[{"rows":[{"email":"a@example.org"}]}]',
+      'application/json',
+      400,
+    ],
+    [
+      'JSON with a comma too many',
+      '{"rows":[{"email":"a@example.org"},]}',
+      'application/json',
+      400,
+    ],
+    ['JSON with brackets that do not match', '{"rows":[{]}', 'application/json', 400],
+    [
+      'JSON that goes on after its end',
+      '{"rows":[{"email":"a@example.org"}]} 1',
+      'application/json',
+      400,
+    ],
+    ['JSON that goes deep', `{"rows":[${'['.repeat(500_000)}`, 'application/json', 400],
+    [
+      'JSON with much beside the rows',
+      `{"a":"${'a'.repeat(1_000_001)}","rows":[]}`,
+      'application/json',
+      400,
+    ],
     ['nothing', '', 'text/csv', 400],
     ['CSV without a column of addresses', 'a,b\n1,2', 'text/csv', 400],
     ['CSV with a quote that never ends', 'email\n"a@example.org\n', 'text/csv', 400],
+    ['CSV with text after a quote', 'email\n"a@example.org"b\n', 'text/csv', 400],
+    ['CSV with a line that does not end', `email\n${'a'.repeat(2_000_001)}`, 'text/csv', 400],
+    ['CSV with very many fields', `email${','.repeat(1_000)}\n`, 'text/csv', 400],
+    ['CSV with a NUL', 'email,comment\na@example.org,a\u0000b\n', 'text/csv', 400],
+    ['CSV with nothing but names', 'email,comment\n', 'text/csv', 400],
     ['NDJSON with a broken line', '{"email":"a@example.org"}\n{', 'application/x-ndjson', 400],
     ['another type', 'email=a@example.org', 'application/x-www-form-urlencoded', 415],
     ['too many', `email\n${'a@example.org\n'.repeat(100_001)}`, 'text/csv', 400],
@@ -359,6 +395,74 @@ describe('rows', () => {
     const answer = await changesNothing(() => send(text, type))
     expect(answer.status).toBe(status)
     expect(answer.body.code).toEqual(expect.any(String))
+  })
+
+  it('are complained of one by one when they cannot be read', async () => {
+    const csv = await changesNothing(() =>
+      send('email,comment\na@example.org,Well done, you\nb@example.org,,\n,c\n', 'text/csv'),
+    )
+    const of = ({ body }: typeof csv) =>
+      body.details.map(({ field, message }: { field: string; message: string }) => [field, message])
+    expect(of(csv)).toEqual([
+      ['rows[0]', 'More fields than columns'],
+      ['rows[2].email', 'Required field'],
+    ])
+    const lines = [
+      '{"email":"a@example.org"}',
+      '{',
+      '{"email":"a@example.org","comment":"\\u0000"}',
+    ]
+    const ndjson = await changesNothing(() => send(lines.join('\n'), 'application/x-ndjson'))
+    expect(of(ndjson)).toEqual([
+      ['rows[1]', expect.stringMatching(/^Invalid JSON/)],
+      ['rows[2]', 'Text may not contain U+0000'],
+    ])
+  })
+
+  it('in UTF-16 or Latin-1 are refused, and not kept with wrong letters', async () => {
+    const bytes = [...utf8('email,comment\na@example.org,Caf'), 0xe9]
+    const answer = await changesNothing(() => send(new Uint8Array(bytes), 'text/csv'))
+    expect({ status: answer.status, message: answer.body.message }).toEqual({
+      status: 400,
+      message: 'Malformed CSV at line 2: no text in UTF-8',
+    })
+  })
+
+  it('of JSON are found wherever they stand, with all that texts may hold', async () => {
+    const email = someone()
+    const comment = 'a "quote", a \\ and ]}'
+    const rows = JSON.stringify([{ email, comment }, { email: someone() }], null, 2)
+    const { status, body } = await send(
+      `\ufeff{"other": [{"rows": [1]}, "]"] , "rows" : ${rows} , "more": {}}`,
+      'application/json',
+    )
+    expect({ status, rows: body.job?.rows }).toEqual({ status: 202, rows: 2 })
+    await work(body.job)
+    const event = `select body from events where subject = (select slug from badgeInstances where email = '${email}')`
+    const told = await env.DB.prepare(event).first<{ body: string }>()
+    expect(JSON.parse((told?.body ?? '').replace('\u0001', 'null')).comment).toBe(comment)
+  })
+
+  it('of CSV may go over lines, and hold quotes and separators', async () => {
+    const [one, other] = people(2)
+    const { body } = await send(
+      `narrative\temail\n"one ""two""\r\n\n, three;\t"\t${one}\n""\t"${other}"`,
+      'text/csv',
+    )
+    await work(body.job)
+    const [first, second] = (await call('GET', `${seed.path}/instances`)).body.instances
+    expect(first).toMatchObject({ email: one, narrative: 'one "two"\n\n, three;' })
+    expect(second.email).toBe(other)
+  })
+
+  it('are more than one transaction takes, and all there', async () => {
+    const comment = 'c'.repeat(9_000)
+    const emails = people(600)
+    const lines = emails.map((email) => JSON.stringify({ email, comment }))
+    const { status, body } = await send(lines.join('\n'), 'application/x-ndjson')
+    expect({ status, rows: body.job?.rows }).toEqual({ status: 202, rows: 600 })
+    expect((await results(body.job)).map(({ email }: { email: string }) => email)).toEqual(emails)
+    await call('POST', `${path}/${body.job.id}/cancel`)
   })
 
   it('are refused when one is longer than a chunk may be', async () => {
@@ -474,7 +578,10 @@ describe('a job of revocations', () => {
     const answer = await changesNothing(() =>
       call('POST', `${seed.path}/instances/revocations`, {}),
     )
-    expect(answer.status).toBe(409)
+    expect({ status: answer.status, field: answer.body.details[0].field }).toEqual({
+      status: 400,
+      field: 'all',
+    })
     const job = await revoke({ all: true })
     await work(job)
     expect(await awards()).toBe(0)
