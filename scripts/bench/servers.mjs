@@ -224,11 +224,12 @@ export const freePort = () =>
 /** One clock tick of `/proc`, in milliseconds: 100 a second on every Linux that Node runs on. */
 const TICK = 10
 
-/** The fields of `/proc/PID/stat` after the name, which may hold spaces; undefined when the process is gone. */
-function statOf(/** @type {string} */ pid) {
+/** What `/proc/PID/stat` tells; undefined when the process is gone. */
+export function statOf(/** @type {string} */ pid) {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
     const name = text.slice(text.indexOf('(') + 1, text.lastIndexOf(')'))
+    // After the name, which may hold spaces.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
     return { name, parent: fields[1], cpu: (Number(fields[11]) + Number(fields[12])) * TICK }
   } catch {

@@ -299,17 +299,19 @@ const take = ({ op, now }: Caller, job: JobRow) =>
 
 /** Writes what came of the chunk, and what that makes of the job. */
 function settle({ now }: Caller, job: JobRow, done: SQL, rows: SQL, good: string): SQL[] {
-  const count = (states: SQL) => sql`(
-    select count(*) from jobChunks c, json_each(c.rows) j
-    where c.jobId = ${job.id} and c.first = ${job.next} and json_extract(j.value, '$.state') ${states})`
   return [
     sql`update jobChunks set rows = (${rows}) where ${chunkOf(job)} and ${done}`,
     sql`
-      update jobs set
-        succeeded = succeeded + ${count(sql`= ${good}`)}, failed = failed + ${count(sql`= 'failed'`)},
-        skipped = skipped + ${count(sql`not in (${good}, 'failed')`)},
-        state = case when next >= rows then 'done' else state end,
-        endedAt = case when next >= rows then ${now} end
+      update jobs set succeeded = succeeded + x.good, failed = failed + x.bad,
+        skipped = skipped + x.n - x.good - x.bad,
+        state = case when next >= jobs.rows then 'done' else state end,
+        endedAt = case when next >= jobs.rows then ${now} end
+      from (
+        select count(*) as n, coalesce(sum(r.state = ${good}), 0) as good, coalesce(sum(r.state = 'failed'), 0) as bad
+        from (
+          select json_extract(j.value, '$.state') as state from jobChunks c, json_each(c.rows) j
+          where c.jobId = ${job.id} and c.first = ${job.next}) r
+      ) x
       where id = ${job.id} and ${done}`,
   ]
 }
@@ -372,15 +374,17 @@ export async function awardChunk(caller: Caller, job: JobRow, badge: Awardable) 
       else 'The badge is gone' end`
   const from = sql`
     from (
-      select j.key, json_extract(j.value, '$.n') as n, json_extract(j.value, '$.email') as email,
-        row_number() over (partition by json_extract(j.value, '$.email') collate nocase order by j.key) as turn
-      from json_each(rows) j) r
-    left join badgeInstances i on i.slug = (${held(row, sql`r.email`)})
+      select *, row_number() over (partition by email collate nocase order by key) as turn from given) r
+    left join badgeInstances i on i.id = (${held(row, sql`r.email`, 'id')})
     order by r.key`
+  const given = sql`
+    with given as materialized (
+      select j.key, json_extract(j.value, '$.n') as n, json_extract(j.value, '$.email') as email
+      from json_each(rows) j)`
   return step(caller, job, {
     change: [...granted.change, ...above.change],
     events: [...granted.events, ...above.events],
-    after: settle(caller, job, done, results(members, from), 'issued'),
+    after: settle(caller, job, done, sql`${given} ${results(members, from)}`, 'issued'),
     done,
   })
 }

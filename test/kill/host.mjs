@@ -1,8 +1,8 @@
 /**
  * The server of the kill test: our Worker as it is built for a deploy, but with `LOCAL_DEV`, on state that stays on disk. Its
- * sweep runs four times a second. Whoever starts it kills it.
+ * sweep runs every so many milliseconds. Whoever starts it kills it.
  *
- *     node host.mjs SCRIPT STATE PORT SPEED
+ *     node host.mjs SCRIPT STATE PORT SPEED EVERY
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -10,7 +10,7 @@ import { setInterval } from 'node:timers'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import { ourOptions, ROOT } from '../../scripts/bench/servers.mjs'
 
-const [script = '', state = '', port = '', speed = ''] = process.argv.slice(2)
+const [script = '', state = '', port = '', speed = '', every = ''] = process.argv.slice(2)
 const options = ourOptions(Number(port))
 
 const miniflare = new Miniflare(
@@ -36,7 +36,7 @@ const miniflare = new Miniflare(
 await miniflare.ready
 await migrate()
 process.stdout.write('ready\n')
-setInterval(sweep, 250)
+setInterval(sweep, Number(every))
 
 /** The cron. A path that nobody serves would go unnoticed, because writes bring a sweep about as well. */
 async function sweep() {

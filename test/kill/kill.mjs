@@ -4,18 +4,18 @@
  *
  *     npm run test:kill -- [--events 10000] [--kills 20] [--seed N]
  */
-import { spawn } from 'node:child_process'
 import { createHash, createHmac } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Webhook } from 'standardwebhooks'
-import { build, freePort, SECRET, tidy } from '../../scripts/bench/servers.mjs'
+import { build, SECRET, tidy } from '../../scripts/bench/servers.mjs'
 import { signedFetch } from '../../scripts/sign.mjs'
+import { randomOf } from '../fuzz/random.mjs'
+import { serverOn } from './server.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -39,11 +39,10 @@ const SPEED = 400
 const CLIENTS = 8
 /** Milliseconds after the last write within which all must have arrived. */
 const PATIENCE = 300_000
-const HOST = fileURLToPath(new URL('host.mjs', import.meta.url))
 const HOOK_SECRET = `whsec_${Buffer.from('the receiver of the kill test 01').toString('base64')}`
 const BADGE = '/systems/killed/badges/survivor'
 
-const random = mulberry32(SEED)
+const random = randomOf(SEED).next
 const state = mkdtempSync(join(tmpdir(), 'badgekit-kill-'))
 const started = Date.now()
 
@@ -106,38 +105,15 @@ function check(
 
 // ── The server: killed, and started again on the same state ─────────────────────────────────────────────────────────
 
-/** @type {import('node:child_process').ChildProcess | undefined} */
+/** @type {Awaited<ReturnType<typeof serverOn>> | undefined} */
 let server
-let port = 0
 
-/** @param {string} script */
-async function start(script) {
-  server = spawn(process.execPath, [HOST, script, state, String(port), String(SPEED)], {
-    // A group of its own: the kill takes workerd along.
-    detached: true,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const child = server
-  await new Promise((done, fail) => {
-    child.stdout?.once('data', done)
-    child.once('exit', () => fail(new Error('The server did not start')))
-  })
-}
-
-async function kill() {
-  const child = server
-  if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-  const gone = new Promise((done) => child.once('exit', done))
-  process.kill(-child.pid, 'SIGKILL')
-  await gone
-}
-
-/** @param {string} script */
-async function killNowAndThen(script) {
+/** @param {Awaited<ReturnType<typeof serverOn>>} server */
+async function killNowAndThen(server) {
   for (let n = 1; n <= KILLS; n++) {
     await sleep(1_000 + random() * 1_500)
-    await kill()
-    await start(script)
+    await server.kill()
+    await server.start()
     process.stdout.write(`kill ${n} of ${KILLS}: ${arrivals.size} events have arrived\n`)
   }
 }
@@ -151,7 +127,7 @@ async function killNowAndThen(script) {
  * @param {number} [already] what a repetition is answered when the first one was carried out after all
  */
 async function insist(method, path, body, already) {
-  const client = { url: `http://127.0.0.1:${port}`, key: 'master', secret: SECRET }
+  const client = { url: `http://127.0.0.1:${server?.port}`, key: 'master', secret: SECRET }
   for (;;) {
     try {
       const answer = await Promise.race([signedFetch(client, method, path, body), tooLate()])
@@ -202,8 +178,8 @@ async function main() {
   await new Promise((done) => receiver.listen(0, '127.0.0.1', () => done(undefined)))
   const address = receiver.address()
   const hook = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}/hook`
-  port = await freePort()
-  await start(script)
+  server = await serverOn(script, state, SPEED)
+  await server.start()
   const url = 'https://killed.example.org'
   await insist('POST', '/systems', { slug: 'killed', name: 'Killed', url }, 409)
   const texts = {
@@ -225,7 +201,7 @@ async function main() {
     409,
   )
 
-  const killing = killNowAndThen(script)
+  const killing = killNowAndThen(server)
   await write()
   const written = Date.now()
   await killing
@@ -282,20 +258,13 @@ async function outOfOrder(events) {
   return held
 }
 
-/** A small generator of random numbers that a seed repeats. */
-function mulberry32(/** @type {number} */ seed) {
-  let a = seed
-  return () => {
-    a = (a + 0x6d2b79f5) | 0
-    let t = Math.imul(a ^ (a >>> 15), 1 | a)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
 // Whoever stops the test stops what it has started.
-for (const signal of ['SIGINT', 'SIGTERM'])
-  process.on(signal, () => kill().then(() => process.exit(1)))
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, async () => {
+    await server?.kill()
+    process.exit(1)
+  })
+}
 
 try {
   await main()
@@ -303,7 +272,7 @@ try {
   wrong.push(String(error))
   process.stderr.write(`${error instanceof Error ? error.stack : error}\n`)
 } finally {
-  await kill()
+  await server?.kill()
   receiver.closeAllConnections()
   receiver.close()
   await tidy()

@@ -2,22 +2,20 @@
  * `npm run test:receivers`: twelve kinds of bad receivers. Each is judged as it should be and tried again when it should be, none
  * of them costs memory, and a healthy neighbour of ten that hang is told quickly.
  */
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createServer as createSocket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
-import { build, freePort, SECRET, tidy } from '../../scripts/bench/servers.mjs'
+import { build, SECRET, tidy } from '../../scripts/bench/servers.mjs'
 import { signedFetch } from '../../scripts/sign.mjs'
+import { serverOn } from './server.mjs'
 
 const MB = 1024 * 1024
 const SECOND = 1_000
-const HOST = fileURLToPath(new URL('host.mjs', import.meta.url))
 const state = mkdtempSync(join(tmpdir(), 'badgekit-receivers-'))
 /** @type {string[]} */
 const wrong = []
@@ -95,39 +93,23 @@ const EXPECTED = {
 
 // ── The server and its memory ───────────────────────────────────────────────────────────────────────────────────────
 
-/** @type {import('node:child_process').ChildProcess | undefined} */
+/** @type {Awaited<ReturnType<typeof serverOn>> | undefined} */
 let server
-let port = 0
 
 const call = async (
   /** @type {string} */ method,
   /** @type {string} */ path,
   /** @type {unknown} */ body = undefined,
 ) => {
-  const client = { url: `http://127.0.0.1:${port}`, key: 'master', secret: SECRET }
+  const client = { url: `http://127.0.0.1:${server?.port}`, key: 'master', secret: SECRET }
   const answer = await signedFetch(client, method, path, body)
   const json = await answer.json()
   if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(json)}`)
   return json
 }
 
-/** Resident megabytes of the workerd that our host has started; 0 where the system does not tell. */
-function memory() {
-  try {
-    for (const pid of readdirSync('/proc').filter((one) => /^\d+$/.test(one))) {
-      const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-      if (
-        /^Name:\s+workerd$/m.test(status) &&
-        new RegExp(`^PPid:\\s+${server?.pid}$`, 'm').test(status)
-      ) {
-        return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024
-      }
-    }
-  } catch {
-    // The process has gone meanwhile, or there is no /proc.
-  }
-  return 0
-}
+/** Megabytes; 0 where the system does not tell. */
+const memory = () => server?.usage().memory || 0
 
 async function seed(/** @type {string} */ system, /** @type {Record<string, string>} */ hooks) {
   const url = 'https://receivers.example.org'
@@ -163,12 +145,8 @@ async function main() {
     garbage: await portOf(garbage),
     slow: await portOf(slowHeaders),
   }
-  port = await freePort()
-  server = spawn(process.execPath, [HOST, script, state, String(port), '1'], {
-    detached: true,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  await new Promise((done) => server?.stdout?.once('data', done))
+  server = await serverOn(script, state, 1)
+  await server.start()
 
   const at = (/** @type {string} */ kind) => {
     if (kind === 'garbage') return `http://127.0.0.1:${ports.garbage}/hook`
@@ -262,15 +240,15 @@ async function neighbours(at) {
   if (p95 > 5 * SECOND) wrong.push(line)
 }
 
-function stop() {
-  if (server?.pid !== undefined && server.exitCode === null) process.kill(-server.pid, 'SIGKILL')
+async function stop() {
+  await server?.kill()
   for (const one of [http, garbage, slowHeaders]) one.close()
   http.closeAllConnections()
 }
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
-  process.on(signal, () => {
-    stop()
+  process.on(signal, async () => {
+    await stop()
     process.exit(1)
   })
 }
@@ -279,7 +257,7 @@ try {
 } catch (error) {
   wrong.push(String(error))
 } finally {
-  stop()
+  await stop()
   await tidy()
   rmSync(state, { recursive: true, force: true })
 }
