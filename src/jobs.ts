@@ -8,7 +8,7 @@ import { abandon, awardChunk, findWork, type JobRow, revokeChunk } from './store
 import { viewBadge } from './views/badges'
 
 /** How long one run works on a job, in milliseconds, before it rings for the next: others of the queue wait for it. */
-const RUN = 10_000
+const RUN = 30_000
 /** A rest between two chunks, in milliseconds: where all run on one thread, as they do locally, requests are served in it. */
 const BREATH = 1
 

@@ -3,9 +3,9 @@
  * first time while the list comes in. Of both there must be one award and one event for each row, none twice, which the database
  * itself is asked when the server is gone.
  *
- *     npm run test:jobs -- [--rows 100000] [--kills 5] [--seed N] [--webhook]
+ *     npm run test:jobs -- [--rows 100000] [--kills 5] [--seed N] [--webhook] [--no-measure]
  *
- * With `--webhook` a receiver is told of each award.
+ * With `--webhook` a receiver is told of each award; with `--no-measure` only the second job is done.
  */
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -25,7 +25,9 @@ const { values: options } = parseArgs({
     kills: { type: 'string', default: '5' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     webhook: { type: 'boolean', default: false },
+    measure: { type: 'boolean', default: true },
   },
+  allowNegative: true,
 })
 const [ROWS, KILLS, SEED] = [Number(options.rows), Number(options.kills), Number(options.seed)]
 /** How many times faster than in life the sweep takes a job for abandoned. */
@@ -77,15 +79,21 @@ function listOf(/** @type {string} */ name) {
 
 const URL_OF_ALL = 'https://jobs.example.org'
 
-/** Makes a badge and sends its list. Gives the path of the job. */
+/** Makes a system with a badge. Gives what sends the list, and gives the path of the job. */
 async function begin(/** @type {string} */ name) {
+  await insist('POST', '/systems', { slug: name, name, url: URL_OF_ALL })
   const badge = {
     ...{ slug: name, name, unique: 1, earnerDescription: 'e', consumerDescription: 'c' },
     ...{ criteriaUrl: URL_OF_ALL, image: `${URL_OF_ALL}/b.png` },
   }
-  await insist('POST', '/systems/jobs/badges', badge)
+  await insist('POST', `/systems/${name}/badges`, badge)
+  if (options.webhook) {
+    const address = receiver.address()
+    const url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}/`
+    await insist('POST', `/systems/${name}/webhooks`, { url, format: 'events-1' })
+  }
   return async () => {
-    const path = `/systems/jobs/badges/${name}/instances/jobs`
+    const path = `/systems/${name}/badges/${name}/instances/jobs`
     const headers = { 'content-type': 'text/csv', 'idempotency-key': name }
     const { job } = await insist('POST', path, listOf(name), headers)
     return `${path}/${job.id}`
@@ -145,7 +153,6 @@ function prove(/** @type {string} */ name) {
 /** @param {Awaited<ReturnType<typeof serverOn>>} server */
 async function measure(server) {
   await server.start()
-  await seed()
   const send = await begin('calm')
   const [size, idle, sent] = [bytes(), server.usage(), performance.now()]
   const path = await send()
@@ -176,6 +183,7 @@ async function kill(server) {
   await server.start()
   const send = await begin('killed')
   const sending = send()
+  let onTheWay = KILLS < 2
   for (let n = 1; n <= KILLS; n++) {
     if (n === 1) {
       await sleep(random.int(0, ROWS / 100))
@@ -184,11 +192,12 @@ async function kill(server) {
       const { done } = await reach(await sending, Math.floor((ROWS * (n - 1)) / KILLS))
       await sleep(random.int(0, 50))
       say(`kill ${n}: ${done} rows are done`)
-      if (done === ROWS) wrong.push(`kill ${n} came too late`)
+      onTheWay ||= done < ROWS
     }
     await server.kill()
     await server.start()
   }
+  if (!onTheWay) wrong.push('All kills came too late')
   await reach(await sending, ROWS)
   await server.kill()
   prove('killed')
@@ -199,20 +208,14 @@ const receiver = createServer((request, response) => {
   response.end('thank you')
 })
 
-async function seed() {
-  await insist('POST', '/systems', { slug: 'jobs', name: 'Jobs', url: URL_OF_ALL })
-  if (!options.webhook) return
-  await new Promise((done) => receiver.listen(0, '127.0.0.1', () => done(undefined)))
-  const address = receiver.address()
-  const url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}/`
-  await insist('POST', '/systems/jobs/webhooks', { url, format: 'events-1' })
-}
-
 async function main() {
   const { script } = await build('jobs', '--define', 'LOCAL_DEV:true')
-  // The first with a cron as in life: every minute.
-  server = await serverOn(script, state, 1, 60_000)
-  await measure(server)
+  await new Promise((done) => receiver.listen(0, '127.0.0.1', () => done(undefined)))
+  if (options.measure) {
+    // With a cron as in life: every minute.
+    server = await serverOn(script, state, 1, 60_000)
+    await measure(server)
+  }
   server = await serverOn(script, state, SPEED)
   await kill(server)
   const verdict = wrong.length === 0 ? 'one award and one event each' : 'WRONG'
