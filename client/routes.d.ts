@@ -199,6 +199,32 @@ export interface CreateBadgeInstance {
   }> | null
 }
 
+export interface CreateBadgeInstanceJob {
+  rows: Array<{
+    email: string
+    issuedOn?: number | string | null
+    expires?: number | string | null
+    comment?: string | null
+    narrative?: string | null
+    evidence?: Array<{
+      url: string
+      name?: string | null
+      description?: string | null
+      narrative?: string | null
+      genre?: string | null
+      audience?: string | null
+    }> | null
+  }>
+}
+
+export interface CreateBadgeInstanceRevocation {
+  reason?: string | null
+  emails?: Array<string> | null
+  issuedFrom?: number | string | null
+  issuedTo?: number | string | null
+  all?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
+}
+
 export interface CreateIssuer {
   slug: string
   name: string
@@ -350,6 +376,29 @@ export interface Issuer {
   programs: Array<Program>
 }
 
+export interface Job {
+  id: string
+  kind: 'issue' | 'revoke'
+  state: 'running' | 'done' | 'cancelled'
+  rows: number
+  done: number
+  succeeded: number
+  skipped: number
+  failed: number
+  reason: string | null
+  key: string
+  created: string
+  ended: string | null
+}
+
+export interface JobResult {
+  row: number
+  email: string | null
+  state: 'pending' | 'issued' | 'held' | 'revoked' | 'gone' | 'failed'
+  slug: string | null
+  reason: string | null
+}
+
 export interface Key {
   key: string
   secret?: string
@@ -416,6 +465,11 @@ export interface PersonalData {
     application: string
   }>
   events: Array<Event>
+  jobRows: Array<{
+    job: string
+    row: number
+    [name: string]: unknown
+  }>
   attempts: Array<{
     n: number
     at: string
@@ -464,6 +518,10 @@ export interface Review {
     satisfied: 0 | 1
     comment: string | null
   }>
+}
+
+export interface RevokeBadgeInstanceJob {
+  reason?: string | null
 }
 
 export interface RotateKeySecret {
@@ -645,6 +703,121 @@ export interface AtBadgeInstancesBulk {
   }>
 }
 
+export interface AtBadgeInstancesRevocations {
+  /** Revoke many awards, in the background. */
+  post(body?: CreateBadgeInstanceRevocation | Form, options?: Options): Promise<{
+    status: string
+    job: Job
+  }>
+}
+
+export interface AtBadgeInstancesJobCancel {
+  /** Stop a job. */
+  post(body?: undefined, options?: Options): Promise<{
+    status: string
+    job: Job
+  }>
+}
+
+export interface AtBadgeInstancesJobRevoke {
+  /** Revoke what a job has awarded, in the background. */
+  post(body?: RevokeBadgeInstanceJob | Form, options?: Options): Promise<{
+    status: string
+    job: Job
+  }>
+}
+
+export interface AtBadgeInstancesJobRows {
+  /** List what has become of the rows of a job. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+    /** Only entries in this state */
+    state?: 'pending' | 'issued' | 'held' | 'revoked' | 'gone' | 'failed'
+  }, options?: Options): Promise<{
+    rows: Array<JobResult>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List what has become of the rows of a job: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+    /** Only entries in this state */
+    state?: 'pending' | 'issued' | 'held' | 'revoked' | 'gone' | 'failed'
+  }, options?: Options): Pages<JobResult, {
+    rows: Array<JobResult>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+}
+
+export interface AtBadgeInstancesJob {
+  /** Show a job. */
+  get(query?: undefined, options?: Options): Promise<{
+    job: Job
+  }>
+  readonly cancel: AtBadgeInstancesJobCancel
+  readonly revoke: AtBadgeInstancesJobRevoke
+  readonly rows: AtBadgeInstancesJobRows
+}
+
+export interface AtBadgeInstancesJobs {
+  /** List the jobs of a badge. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Promise<{
+    jobs: Array<Job>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List the jobs of a badge: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Pages<Job, {
+    jobs: Array<Job>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** Award a badge to many, in the background. */
+  post(body: CreateBadgeInstanceJob | Form, options?: Options): Promise<{
+    status: 'valid'
+    rows: number
+    held: number
+  }>
+  (job: string): AtBadgeInstancesJob
+}
+
 export interface AtBadgeEmail {
   /** Show an award. */
   get(query?: undefined, options?: Options): Promise<{
@@ -715,6 +888,8 @@ export interface AtBadgeInstances {
     instance: Instance
   }>
   readonly bulk: AtBadgeInstancesBulk
+  readonly revocations: AtBadgeInstancesRevocations
+  readonly jobs: AtBadgeInstancesJobs
   (email: string): AtBadgeEmail
 }
 
