@@ -2,14 +2,18 @@ import { badRequest } from './errors'
 
 /** The most bytes that a line, and the most characters that a field of many lines may have. */
 const MAX_LINE = 2_000_000
+const MAX_LINES = 1_000_000
 const MAX_FIELDS = 1_000
 const SEPARATORS = [',', ';', '\t']
 
 const LINE_FEED = 0x0a
 
-/** The lines of a text, as bytes, without what ends them. */
+/** The lines of a text, as bytes, without what ends them. Throws 400 `BadRequestError` when there are more than a million. */
 export function* linesOf(raw: Uint8Array<ArrayBuffer>): Iterable<Uint8Array<ArrayBuffer>> {
+  let count = 0
   for (let start = 0; start < raw.length; ) {
+    count++
+    if (count > MAX_LINES) throw badRequest(`More than ${MAX_LINES} lines`)
     const feed = raw.indexOf(LINE_FEED, start)
     const end = feed === -1 ? raw.length : feed
     yield raw.subarray(start, end)
@@ -67,9 +71,11 @@ export function* csvRecords(raw: Uint8Array<ArrayBuffer>): Iterable<string[]> {
   if (open !== null) throw malformed('a quote that does not end')
 }
 
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })
+
 function decoded(line: Uint8Array): string | null {
   try {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(line)
+    const text = decoder.decode(line)
     return text.includes('\u0000') ? null : text.replace(/\r$/, '')
   } catch {
     return null

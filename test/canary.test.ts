@@ -189,6 +189,8 @@ async function makeIn(list: string, parameter: string): Promise<string> {
       await post(path, { email: one })
       return one
     }
+    case 'job':
+      return (await post(list, { rows: [{ email: email(), comment: 'well done' }] })).job.id
     case 'code': {
       const one = code()
       const path = list.includes('/badges/')
@@ -276,7 +278,10 @@ function bodyOf(template: string): object | undefined {
     case 'instances':
       return { email: email() }
     case 'bulk':
+    case 'revocations':
       return { emails: [email(), email()] }
+    case 'jobs':
+      return { rows: [{ email: email() }, { email: email() }] }
     case 'codes':
       return { code: code(), email: email() }
     case 'random':
@@ -359,7 +364,8 @@ async function refusedAll(asked: Asked) {
 async function walk(template: string) {
   const [method = '', pattern = ''] = template.split(' ')
   let path = ''
-  const usesUp = method === 'PUT' || method === 'DELETE' || /rotate|promote|retire/.test(pattern)
+  const usesUp =
+    method === 'PUT' || method === 'DELETE' || /rotate|promote|retire|cancel/.test(pattern)
   const last = pattern.lastIndexOf('/:')
   let at = 0
   for (const word of pattern.split('/').slice(1)) {
@@ -461,6 +467,7 @@ const EMAILS = [
   'events.earner',
   'events.author',
   'events.assignedTo',
+  'jobChunks.rows',
 ]
 /** Where an organisation's may: its own rows, and badges as they are shown with it. */
 const CONTACTS = [

@@ -60,6 +60,14 @@ async function milestoneIn(path: string) {
   return { path: `${path}/milestones/${id}`, support, other }
 }
 
+/** A job of one award that nobody has worked on. */
+async function jobIn(path: string) {
+  const jobs = `${(await badgeIn(path)).path}/instances/jobs`
+  const { status, body } = await call('POST', jobs, { rows: [{ email: someone() }] })
+  expect(status).toBe(202)
+  return `${jobs}/${body.job.id}`
+}
+
 /** An award that a webhook has not been told of; gives the delivery. */
 async function undelivered(system: string) {
   const hook = await seedWebhook(system)
@@ -104,6 +112,23 @@ const ASKS: Record<string, (path: string) => Promise<Ask>> = {
     path: `${(await badgeIn(path)).path}/instances/bulk`,
     body: { emails: [someone(), someone(), someone()] },
   }),
+  '/badges/:badge/instances/jobs': async (path) => ({
+    path: `${(await badgeIn(path)).path}/instances/jobs`,
+    body: { rows: [{ email: someone() }, { email: someone() }] },
+  }),
+  '/badges/:badge/instances/jobs/:job/cancel': async (path) => ({
+    path: `${await jobIn(path)}/cancel`,
+  }),
+  '/badges/:badge/instances/jobs/:job/revoke': async (path) => ({
+    path: `${await jobIn(path)}/revoke`,
+    body: { reason: 'A mistake' },
+  }),
+  '/badges/:badge/instances/revocations': async (path) => {
+    const one = await badgeIn(path)
+    const email = someone()
+    await made(`${one.path}/instances`, { email }, 'instance')
+    return { path: `${one.path}/instances/revocations`, body: { emails: [email] } }
+  },
   '/badges/:badge/applications': async (path) => ({
     path: `${(await badgeIn(path)).path}/applications`,
     body: { learner: someone(), evidence: [{ url: 'https://example.org/e', mediaType: 'link' }] },

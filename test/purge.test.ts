@@ -12,11 +12,13 @@ const PERSONAL = [
   'evidence',
   'reviews',
   'reviewItems',
+  'jobs',
+  'jobChunks',
 ]
 
 const OF_SYSTEMS = [
   ...['issuers', 'programs', 'badges', 'images', 'milestones', 'webhooks', 'keys', 'counters'],
-  ...['events', 'deliveries', 'badgeInstances', 'claimCodes', 'applications'],
+  ...['events', 'deliveries', 'badgeInstances', 'claimCodes', 'applications', 'jobs'],
 ]
 
 /** A badge at program level with something of everything that can hang from it. */
@@ -31,6 +33,7 @@ async function fullBadge() {
   await seedWebhook(made.system)
   const email = `${unique('earner')}@example.org`
   const award = await api.post(`${made.path}/instances`, { email })
+  await api.post(`${made.path}/instances/jobs`, { rows: [{ email }] })
   await api.post(`${made.path}/codes`, { code: 'one' })
   const applied = await api.post(`${made.path}/applications`, {
     learner: email,

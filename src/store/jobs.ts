@@ -162,7 +162,7 @@ export async function createRevocation(
         json_group_array(json_object('n', x.n, 'email', x.email, 'slug', x.slug) order by x.n)
       from (
         select i.email, i.slug, row_number() over (order by i.id) - 1 as n
-        from (${chosen}) i order by i.id limit ${MAX_ROWS}) x
+        from (${chosen} order by i.id limit ${MAX_ROWS}) i) x
       where ${jobId} is not null group by x.n / ${REVOKED_AT_ONCE}`,
     sql`
       update jobs set rows = x.n, state = case when x.n = 0 then 'done' else state end,
@@ -174,7 +174,7 @@ export async function createRevocation(
 function chosenOf({ id, systemId }: BadgeRow, choice: Choice): SQL {
   if ('job' in choice) {
     return sql`
-      select i.* from jobChunks c, json_each(c.rows) j
+      select i.id, i.email, i.slug from jobChunks c, json_each(c.rows) j
       cross join badgeInstances i on i.slug = json_extract(j.value, '$.slug') and i.badgeId = ${id}
       where c.jobId = ${choice.job} and json_extract(j.value, '$.state') = 'issued' and i.revokedAt is null`
   }
@@ -184,10 +184,11 @@ function chosenOf({ id, systemId }: BadgeRow, choice: Choice): SQL {
     ${issuedTo == null ? sql`` : sql`and i.issuedOn < ${issuedTo}`}`
   return emails
     ? sql`
-      select i.* from json_each(${JSON.stringify([...new Set(emails.map((one) => one.toLowerCase()))])}) j
+      select i.id, i.email, i.slug from json_each(${JSON.stringify([...new Set(emails.map((one) => one.toLowerCase()))])}) j
       cross join badgeInstances i on i.systemId = ${systemId} and i.email = j.value and i.badgeId = ${id}
       where ${when}`
-    : sql`select i.* from badgeInstances i where i.badgeId = ${id} and ${when}`
+    : sql`
+      select i.id, i.email, i.slug from badgeInstances i where i.badgeId = ${id} and ${when}`
 }
 
 /** Ends a job where it stands. What it has done stays. Gives no row when it had ended by itself. */

@@ -6,10 +6,11 @@ import { consume } from '../../src/consume'
 import type { Doorbell } from '../../src/doorbell'
 import type { Bindings } from '../../src/env'
 import { workOn } from '../../src/jobs'
+import { forgetOld } from '../../src/store/retention'
 import { sweep } from '../../src/sweep'
 import { ORIGIN, sign } from '../helpers/api'
 import { call, changesNothing, count, failing, request } from '../helpers/calls'
-import { db, silent, startCalm, withBell } from '../helpers/deliveries'
+import { DAY, db, MINUTE, silent, startCalm, withBell } from '../helpers/deliveries'
 import { levels, seedBadge, seedWebhook, unique } from '../helpers/seed'
 import { utf8 } from '../helpers/worker'
 
@@ -49,7 +50,12 @@ const awards = (system = seed) =>
   )
 
 /** Sends a body as it is. */
-async function send(given: string | Uint8Array<ArrayBuffer>, type: string, query = '') {
+async function send(
+  given: string | Uint8Array<ArrayBuffer>,
+  type: string,
+  query = '',
+  bindings: Bindings = silent,
+) {
   const body = typeof given === 'string' ? utf8(given) : given
   const token = await sign('POST', path + query, body)
   return request(
@@ -58,6 +64,7 @@ async function send(given: string | Uint8Array<ArrayBuffer>, type: string, query
       body,
       headers: { Authorization: `JWT token="${token}"`, 'Content-Type': type },
     }),
+    bindings,
   )
 }
 
@@ -380,6 +387,7 @@ describe('rows', () => {
       'application/json',
       400,
     ],
+    ['a million lines and more', '\n'.repeat(1_000_001), 'text/csv', 400],
     ['nothing', '', 'text/csv', 400],
     ['CSV without a column of addresses', 'a,b\n1,2', 'text/csv', 400],
     ['CSV with a quote that never ends', 'email\n"a@example.org\n', 'text/csv', 400],
@@ -614,6 +622,39 @@ describe('what a job keeps', () => {
         },
       })
     }
+  })
+
+  it('is its counts, when its rows have been forgotten', async () => {
+    const job = await start(rowsOf(people(2)))
+    await work(job)
+    await forgetOld(db(), Date.now() + 29 * DAY)
+    expect(await results(job)).toHaveLength(2)
+    // Some jobs at a time; others have been left by other tests.
+    for (let i = 0; i < 10; i++) await forgetOld(db(), Date.now() + 31 * DAY)
+    expect(await results(job)).toEqual([])
+    expect(await show(job)).toMatchObject({ state: 'done', succeeded: 2 })
+  })
+
+  it('is nothing before all of its rows are there, and what came is removed after an hour', async () => {
+    const lines = people(600).map((email) => JSON.stringify({ email, comment: 'c'.repeat(9_000) }))
+    const bindings = { ...silent, DB: failing(1) } as Bindings
+    const kept = () =>
+      count(
+        `select count(*) as n from jobChunks where jobId in (
+          select id from jobs where state = 'receiving' and badgeId = (select id from badges where slug = ?))`,
+        seed.badge.slug,
+      )
+    const answer = await send(lines.join('\n'), 'application/x-ndjson', '', bindings)
+    expect({ status: answer.status, code: answer.body.code }).toEqual({
+      status: 503,
+      code: 'ServiceUnavailable',
+    })
+    expect(await kept()).toBeGreaterThan(0)
+    expect((await call('GET', path)).body.jobs).toEqual([])
+    await forgetOld(db(), Date.now() + 59 * MINUTE)
+    expect(await kept()).toBeGreaterThan(0)
+    await forgetOld(db(), Date.now() + 61 * MINUTE)
+    expect(await kept()).toBe(0)
   })
 
   it('is erased with the person, who then gets nothing of it', async () => {
