@@ -364,8 +364,7 @@ async function refusedAll(asked: Asked) {
 async function walk(template: string) {
   const [method = '', pattern = ''] = template.split(' ')
   let path = ''
-  const usesUp =
-    method === 'PUT' || method === 'DELETE' || /rotate|promote|retire|cancel/.test(pattern)
+  const usesUp = method === 'PUT' || method === 'DELETE' || /rotate|promote|retire/.test(pattern)
   const last = pattern.lastIndexOf('/:')
   let at = 0
   for (const word of pattern.split('/').slice(1)) {
@@ -388,6 +387,9 @@ async function walk(template: string) {
   // The same code refuses at all levels; what is bound to one is a route's own.
   if (!pattern.includes('/issuers')) await refusedAll(asked)
   await ask(asked, { bindings: faulty })
+  // A job is stopped whatever the body says: one that has not been.
+  const jobs = /^(.*)\/[^/]+\/cancel$/.exec(path)?.[1]
+  if (jobs) asked.path = `${jobs}/${await makeIn(jobs, 'job')}/cancel`
   const done = await ask(asked, { headers: { Accept: 'application/json' } })
   if (done.status < 300) succeeded.add(template)
   if (done.body.key?.secret) grow('secret', done.body.key.secret)
