@@ -413,6 +413,7 @@ function normaliser(places) {
         .replace(/(?<=\bevt_)[0-9a-f]{32}(?=_\d)/g, invented)
         .replace(/(?<="request":")[0-9a-f]{24}(?=")/g, invented)
         .replace(/(?<="ping-)[0-9a-f]{16}(?=")/g, invented)
+        .replace(/(?<="id":"|\/jobs\/)[0-9a-f]{24}\b/g, invented)
         // What is salted, drawn or signed: in Open Badges 2.0 and 3.0.
         .replace(/(?<=did:web:)127\.0\.0\.1%3A\d+/g, 'badges.example.org')
         .replace(
