@@ -58,7 +58,7 @@ export function signedFetch(client, method, path, body, headers = {}) {
       ...headers,
       authorization: `JWT token="${jwt}"`,
     },
-    ...(raw === undefined ? {} : { body: raw }),
+    ...(raw === undefined ? {} : { body: /** @type {BodyInit} */ (raw) }),
   })
 }
 

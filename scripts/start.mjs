@@ -203,7 +203,7 @@ async function main() {
     PUBLIC_ORIGIN: origin,
   }
   // wrangler lets the environment overrule the file it is given, and `npm run api` reads the file.
-  for (const name of Object.keys(freshVars())) delete env[/** @type {'PUBLIC_ORIGIN'} */ (name)]
+  for (const name of Object.keys(freshVars())) delete (/** @type {NodeJS.ProcessEnv} */ (env)[name])
 
   /** @type {import('node:child_process').ChildProcess | undefined} */
   let child

@@ -41,7 +41,7 @@ const listOf = (item: string, table: string) =>
       select ${item} as o from ${table} where badgeId = badges.id order by id))`)
 
 /** Keeps the lists as answers show them. */
-const showLists = (which: SQL, op: string) => sql`
+export const showLists = (which: SQL, op: string) => sql`
   update badges set lists = json_object(
     'criteria', json(${listOf(`json_object('id', id, 'description', description, 'required', required, 'note', note)`, 'criteria')}),
     'alignments', json(${listOf(`json_object('id', id, 'name', name, 'url', url, 'description', description)`, 'alignments')}),

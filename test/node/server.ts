@@ -26,9 +26,29 @@ const varsOf = (folder: string) => join(folder, 'vars')
  */
 export default async function setup(project: TestProject) {
   const folder = mkdtempSync(join(tmpdir(), 'badgekit-'))
-  const port = await freePort()
+  const { place, stop } = launch(folder, await freePort())
+  project.provide('server', place)
+  return async () => {
+    await stop()
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+/** A server of one's own, on a database that something else has written: its state stays in `folder`. */
+export async function startServer({ folder, port }: { folder: string; port: number }) {
+  const { place, stop } = launch(folder, port)
+  try {
+    return { ...(await serverAt(place)), stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+function launch(folder: string, port: number) {
   const { MASTER_SECRET, PUBLIC_ORIGIN, ENCRYPTION_KEYS, ...env } = process.env
-  const log = openSync(logOf(folder), 'a')
+  // Anew at each start: who waits looks for this start's greeting.
+  const log = openSync(logOf(folder), 'w')
   const child = spawn(process.execPath, [resolve('scripts/start.mjs')], {
     env: {
       ...env,
@@ -38,12 +58,13 @@ export default async function setup(project: TestProject) {
     },
     stdio: ['ignore', log, log],
   })
-  project.provide('server', { url: `http://127.0.0.1:${port}`, folder })
-  return async () => {
-    child.kill('SIGTERM')
-    await until(() => child.exitCode !== null || child.signalCode !== null, 20_000)
-    closeSync(log)
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  return {
+    place: { url: `http://127.0.0.1:${port}`, folder },
+    async stop() {
+      child.kill('SIGTERM')
+      await until(() => child.exitCode !== null || child.signalCode !== null, 20_000)
+      closeSync(log)
+    },
   }
 }
 
@@ -98,7 +119,7 @@ export async function until(isTrue: () => boolean, milliseconds: number, tell = 
   }
 }
 
-const freePort = () =>
+export const freePort = () =>
   new Promise<number>((done) => {
     const socket = createSocket().listen(0, '127.0.0.1', () => {
       const { port } = socket.address() as AddressInfo

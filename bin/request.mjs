@@ -1,9 +1,12 @@
-/** `npm run api -- METHOD PATH [JSON]`: one signed request from the shell. */
+/** `badgekit request METHOD PATH [JSON]`, which `npm run api` is: one signed request from the shell. */
 import { readFileSync } from 'node:fs'
 import { extname } from 'node:path'
-import { explain, findClient, signedFetch } from './sign.mjs'
+import { explain, findClient, signedFetch } from '../scripts/sign.mjs'
 
-const HELP = `Usage: npm run api -- METHOD PATH [BODY] [-H 'Name: value' ...]
+export const summary = 'one signed request: METHOD PATH [BODY]'
+
+export const help = `Usage: npm run api -- METHOD PATH [BODY] [-H 'Name: value' ...]
+       npx badgekit request METHOD PATH [BODY] [-H 'Name: value' ...]
 
   npm run api -- GET /systems
   npm run api -- POST /systems '{"slug":"city","name":"City","url":"https://city.example.org"}'
@@ -62,10 +65,10 @@ function readBody(given) {
 }
 
 /** @param {string[]} argv */
-async function main(argv) {
+export async function run(argv) {
   const request = parseArguments(argv)
   if (request === undefined) {
-    process.stderr.write(HELP)
+    process.stderr.write(help)
     return argv.length === 0 || argv.includes('--help') ? 0 : 2
   }
   const client = findClient()
@@ -97,11 +100,4 @@ async function main(argv) {
     process.stdout.write(answer)
   }
   return response.status >= 400 ? 1 : 0
-}
-
-try {
-  process.exitCode = await main(process.argv.slice(2))
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : error}\n`)
-  process.exitCode = 1
 }

@@ -1,0 +1,103 @@
+/** `badgekit badges`: list, show, create. */
+import { readFileSync } from 'node:fs'
+import {
+  act,
+  call,
+  client,
+  given,
+  JSON_FLAG,
+  pathOf,
+  readOptions,
+  Stop,
+  showList,
+  showOne,
+  splitPath,
+} from './lib/cli.mjs'
+import { imageOf } from './lib/image.mjs'
+
+export const help = `Usage: npx badgekit badges list CONTAINER [--archived true|false|any]
+       npx badgekit badges show CONTAINER/badges/BADGE
+       npx badgekit badges create CONTAINER/badges/BADGE [options]
+
+CONTAINER is a system, issuer or program: \`city\`, \`city/library\`, \`city/library/summer\`.
+
+  npx badgekit badges list city
+  npx badgekit badges create city/library/badges/zine --name "Zine Maker" --image zine.svg \\
+    --criteria-url https://city.example.org/zine --earner "You made a zine." --consumer "They made a zine."
+  npx badgekit badges create city/badges/zine --from badge.json
+
+  --name TEXT          --earner TEXT    what it says to who earned it
+  --criteria-url URL   --consumer TEXT  what it says to everybody else
+  --image FILE or URL  --unique         an earner has it once
+  --limit N            at most N hold it
+  --tag WORD           as often as you like
+  --from FILE          a JSON object with these and all other members; options come before it
+  --json
+`
+
+const text = /** @type {const} */ ({ type: 'string' })
+const flags = /** @type {const} */ ({
+  ...JSON_FLAG,
+  ...{
+    name: text,
+    'criteria-url': text,
+    earner: text,
+    consumer: text,
+    image: text,
+    limit: text,
+    from: text,
+  },
+  unique: { type: 'boolean', default: false },
+  tag: { type: 'string', multiple: true },
+})
+
+/** @param {string[]} argv */
+export function run(argv) {
+  return act(argv, help, {
+    list: async (rest) => {
+      const { values, positionals } = readOptions(rest, { ...JSON_FLAG, archived: text }, help)
+      const query = values.archived ? `?archived=${encodeURIComponent(values.archived)}` : ''
+      const { badges } = await call(
+        client(),
+        'GET',
+        `${pathOf(positionals[0] ?? '')}/badges${query}`,
+      )
+      showList(badges, ['id', 'slug', 'name', 'limit', 'archived'], values.json)
+    },
+    show: async (rest) => {
+      const { values, positionals } = readOptions(rest, JSON_FLAG, help)
+      const { badge } = await call(client(), 'GET', badgePath(positionals[0], help))
+      showOne(badge, values.json)
+    },
+    create: async (rest) => {
+      const { values, positionals } = readOptions(rest, flags, help)
+      const { list, slug } = splitPath(badgePath(positionals[0], help))
+      const { badge } = await call(client(), 'POST', list, { slug, ...bodyOf(values) })
+      showOne(badge, values.json)
+    },
+  })
+}
+
+/** @param {Record<string, any>} values */
+function bodyOf(values) {
+  return {
+    unique: values.unique ? 1 : 0,
+    ...(values.from && JSON.parse(readFileSync(values.from, 'utf8'))),
+    ...given({
+      name: values.name,
+      criteriaUrl: values['criteria-url'],
+      earnerDescription: values.earner,
+      consumerDescription: values.consumer,
+      image: imageOf(values.image),
+      limit: values.limit,
+      tags: values.tag,
+    }),
+  }
+}
+
+/** @param {string | undefined} given @param {string} help */
+export function badgePath(given, help) {
+  const path = pathOf(given ?? '')
+  if (/\/badges\/[^/]+$/.test(path)) return path
+  throw new Stop(`${given ?? 'That'} does not name a badge: city/badges/zine does.\n\n${help}`, 2)
+}

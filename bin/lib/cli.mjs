@@ -1,0 +1,225 @@
+/** What every command needs: its options, its client, its way to talk. */
+import { parseArgs } from 'node:util'
+import { explain, findClient, signedFetch } from '../../scripts/sign.mjs'
+
+/** @typedef {import('../../scripts/sign.mjs').Client} Client */
+
+/** An end with a plain explanation; anything else that is thrown is a bug. */
+export class Stop extends Error {
+  /**
+   * @param {string} message
+   * @param {number} [code] the exit code: 1 for what failed, 2 for what was not understood
+   */
+  constructor(message, code = 1) {
+    super(message)
+    this.code = code
+  }
+}
+
+/**
+ * The options of a command. Its help is what somebody is told who gave others.
+ * @template {import('node:util').ParseArgsConfig['options']} T
+ * @param {string[]} argv
+ * @param {T} options
+ * @param {string} help
+ */
+export function readOptions(argv, options, help) {
+  try {
+    return parseArgs({ args: argv, options, allowPositionals: true, strict: true })
+  } catch (error) {
+    throw new Stop(`${/** @type {Error} */ (error).message}\n\n${help}`, 2)
+  }
+}
+
+/** @param {string} line */
+export const say = (line) => process.stdout.write(`${line}\n`)
+/** What is not the answer: it must not get into a pipe. @param {string} line */
+export const note = (line) => process.stderr.write(`${line}\n`)
+
+/**
+ * A line that tells how far long work is, and is overwritten; nothing where nobody looks.
+ * @returns {{ tell(line: string): void, end(): void }}
+ */
+export function progress() {
+  const isSeen = process.stderr.isTTY
+  let last = 0
+  return {
+    tell(line) {
+      if (!isSeen || Date.now() - last < 100) return
+      last = Date.now()
+      process.stderr.write(`\r\u001b[K${line}`)
+    },
+    end() {
+      if (isSeen) process.stderr.write('\r\u001b[K')
+    },
+  }
+}
+
+/**
+ * A signed request whose answer is JSON; a refusal ends the command with what the server said.
+ * @param {Client} client
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @returns {Promise<any>}
+ */
+export async function call(client, method, path, body) {
+  const { status, answer } = await ask(client, method, path, body)
+  if (status < 400) return answer
+  throw new Stop(`${method} ${path}: ${status} ${explainRefusal(answer)}`)
+}
+
+/**
+ * The same for whoever looks at the status itself.
+ * @param {Client} client
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @returns {Promise<{ status: number, answer: any }>}
+ */
+export async function ask(client, method, path, body) {
+  let response
+  try {
+    response = await signedFetch(client, method, path, body)
+  } catch (error) {
+    throw new Stop(explain(error, client.url))
+  }
+  const text = await response.text()
+  try {
+    return { status: response.status, answer: JSON.parse(text) }
+  } catch {
+    throw new Stop(
+      `${method} ${path}: ${response.status}, and no JSON: is ${client.url} a BadgeKit API?`,
+    )
+  }
+}
+
+/** @param {any} answer */
+function explainRefusal(answer) {
+  const details = Array.isArray(answer.details)
+    ? answer.details.map((/** @type {any} */ one) => `\n  ${one.field}: ${one.message}`).join('')
+    : ''
+  return `${answer.message ?? answer.code ?? ''}${details}`
+}
+
+/** The client of the environment. */
+export function client() {
+  try {
+    return findClient()
+  } catch (error) {
+    throw new Stop(/** @type {Error} */ (error).message, 2)
+  }
+}
+
+const LEVELS = ['systems', 'issuers', 'programs']
+
+/**
+ * The API's path of what somebody named: either that path itself, or short, `city/library/badges/zine` for
+ * `/systems/city/issuers/library/badges/zine`.
+ * @param {string} given
+ */
+export function pathOf(given) {
+  if (given.startsWith('/')) return given.replace(/\/+$/, '')
+  const words = given.split('/').filter(Boolean)
+  if (words[0] === 'systems') return `/${words.join('/')}`
+  const at = words.findIndex((word, i) => i > 0 && ['badges', 'keys', 'webhooks'].includes(word))
+  const containers = at === -1 ? words : words.slice(0, at)
+  if (containers.length === 0 || containers.length > LEVELS.length) {
+    throw new Stop(
+      `Not a path: ${given}. A system is \`city\`, an issuer \`city/library\`, a badge \`city/badges/zine\`.`,
+      2,
+    )
+  }
+  const above = containers.flatMap((slug, i) => [LEVELS[i], encode(slug)])
+  const rest = at === -1 ? [] : words.slice(at).map(encode)
+  return `/${[...above, ...rest].join('/')}`
+}
+
+/** A slug that is encoded already stays so. @param {string | undefined} slug */
+const encode = (slug = '') => (/%[\da-f]{2}/i.test(slug) ? slug : encodeURIComponent(slug))
+
+/**
+ * Rows as columns, for people.
+ * @param {Record<string, unknown>[]} rows
+ * @param {string[]} columns
+ */
+export function table(rows, columns) {
+  if (rows.length === 0) return note('none')
+  const cells = [columns, ...rows.map((row) => columns.map((name) => shown(row[name])))]
+  const widths = columns.map((_, i) => Math.max(...cells.map((line) => (line[i] ?? '').length)))
+  for (const line of cells)
+    say(
+      line
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+}
+
+/** @param {unknown} value */
+const shown = (value) =>
+  value === null || value === undefined
+    ? ''
+    : typeof value === 'object'
+      ? JSON.stringify(value)
+      : String(value)
+
+/**
+ * One thing as its members, for people.
+ * @param {Record<string, unknown>} thing
+ */
+export function card(thing) {
+  const members = Object.entries(thing).filter(([, value]) => value !== null && value !== undefined)
+  const width = Math.max(...members.map(([name]) => name.length))
+  for (const [name, value] of members) say(`${name.padEnd(width)}  ${shown(value)}`)
+}
+
+/** @param {unknown} value */
+export const sayJson = (value) => say(JSON.stringify(value))
+
+/**
+ * Runs the action that the first word names.
+ * @param {string[]} argv
+ * @param {string} help
+ * @param {Record<string, (argv: string[]) => Promise<number | void>>} actions
+ */
+export async function act([name = '', ...rest], help, actions) {
+  const action = Object.hasOwn(actions, name) ? actions[name] : undefined
+  if (!action) throw new Stop(name ? `There is no ${name}.\n\n${help}` : help, 2)
+  return (await action(rest)) ?? 0
+}
+
+export const JSON_FLAG = /** @type {const} */ ({ json: { type: 'boolean', default: false } })
+
+/**
+ * Shows a list as it was asked for.
+ * @param {Record<string, unknown>[]} rows
+ * @param {string[]} columns
+ * @param {boolean | undefined} asJson
+ */
+export function showList(rows, columns, asJson) {
+  if (asJson) sayJson(rows)
+  else table(rows, columns)
+}
+
+/**
+ * @param {Record<string, unknown>} thing
+ * @param {boolean | undefined} asJson
+ */
+export function showOne(thing, asJson) {
+  if (asJson) sayJson(thing)
+  else card(thing)
+}
+
+/**
+ * The container and the slug of a path that names what is to be made.
+ * @param {string} path
+ */
+export function splitPath(path) {
+  const at = path.lastIndexOf('/')
+  return { list: path.slice(0, at), slug: decodeURIComponent(path.slice(at + 1)) }
+}
+
+/** Members that were given. @param {Record<string, unknown>} members */
+export const given = (members) =>
+  Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined))

@@ -1,0 +1,359 @@
+import { createHmac } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { pathOf } from '../../bin/lib/cli.mjs'
+import { commands } from '../../bin/lib/commands.mjs'
+import { checkLegacy, checkStandard } from '../../bin/lib/signature.mjs'
+import { badgekit } from './run'
+import { freePort, serverAt, until } from './server'
+
+/** `badgekit`, against the real server from `npm start`. */
+let server: Awaited<ReturnType<typeof serverAt>>
+let env: Record<string, string>
+const folder = mkdtempSync(join(tmpdir(), 'badgekit-cli-'))
+const run = (...args: string[]) => badgekit(args, env)
+const json = async (...args: string[]) => {
+  const { code, out, err } = await run(...args, '--json')
+  if (code !== 0) throw new Error(err)
+  return JSON.parse(out)
+}
+
+beforeAll(async () => {
+  server = await serverAt(inject('server'))
+  env = { BADGEKIT_URL: server.url, BADGEKIT_SECRET: server.secret }
+})
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true })
+})
+
+describe('badgekit help', () => {
+  it('names every command, and tells more of each', async () => {
+    const { code, out } = await run('help')
+    expect(code).toBe(0)
+    for (const [name, { load }] of Object.entries(commands)) {
+      expect(out).toMatch(new RegExp(`^  ${name} `, 'm'))
+      expect((await load()).help).toMatch(/^Usage: /)
+    }
+    expect((await run('help', 'issue')).out).toContain(
+      'npx badgekit issue city/badges/zine ada@example.org',
+    )
+    expect(await run('issue', '--help')).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('--revoke'),
+    })
+  }, 60_000)
+
+  it.each([
+    [[], 'Usage: npx badgekit COMMAND'],
+    [['nothing'], 'There is no command nothing'],
+    [['badges', 'nothing'], 'There is no nothing'],
+    [['badges', 'show', 'city'], 'city does not name a badge'],
+    [['issue', 'city/badges/zine'], 'Whom?'],
+    [['systems', 'list', '--nothing'], "Unknown option '--nothing'"],
+  ])(
+    'ends with 2 what it does not understand: %j',
+    async (args, said) => {
+      const { code, out, err } = await run(...args)
+      expect({ code, out }).toEqual({ code: 2, out: '' })
+      expect(err).toContain(said)
+    },
+    30_000,
+  )
+})
+
+it.each([
+  ['city', '/systems/city'],
+  ['city/library', '/systems/city/issuers/library'],
+  ['city/library/summer', '/systems/city/issuers/library/programs/summer'],
+  ['city/badges/zine', '/systems/city/badges/zine'],
+  ['city/library/badges/zine maker', '/systems/city/issuers/library/badges/zine%20maker'],
+  ['/systems/city/badges/zine/', '/systems/city/badges/zine'],
+  ['systems/city', '/systems/city'],
+])('takes %s for %s', (given, path) => expect(pathOf(given)).toBe(path))
+
+describe('daily work', () => {
+  it('makes an organisation, awards, and takes an award back', async () => {
+    const named = (name: string) => ['--name', name, '--url', `https://${name}.example.org`]
+    expect(await json('systems', 'create', 'city', ...named('city'))).toMatchObject({
+      slug: 'city',
+      id: expect.any(Number),
+    })
+    expect(await json('issuers', 'create', 'city/library', ...named('library'))).toMatchObject({
+      slug: 'library',
+    })
+    expect(
+      await json('programs', 'create', 'city/library/summer', ...named('summer')),
+    ).toMatchObject({ slug: 'summer' })
+    expect((await run('systems', 'list')).out).toMatch(
+      /^id +slug +name +url\n\d+ +city +city +https:/,
+    )
+
+    const image = join(folder, 'zine.svg')
+    writeFileSync(image, '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"/>')
+    const texts = [
+      '--name',
+      'Zine',
+      '--earner',
+      'You did.',
+      '--consumer',
+      'They did.',
+      '--criteria-url',
+      'https://city.example.org/zine',
+    ]
+    const badge = await json(
+      'badges',
+      'create',
+      'city/library/summer/badges/zine',
+      ...texts,
+      '--image',
+      image,
+      '--tag',
+      'fun',
+      '--limit',
+      '9',
+    )
+    expect(badge).toMatchObject({
+      slug: 'zine',
+      limit: 9,
+      unique: 0,
+      tags: [{ value: 'fun' }],
+      program: { slug: 'summer' },
+    })
+    expect(await (await fetch(badge.imageUrl)).text()).toContain('viewBox="0 0 8 8"')
+    expect(await json('badges', 'list', 'city')).toHaveLength(1)
+    expect((await run('badges', 'show', 'city/badges/zine')).out).toMatch(/^slug +zine$/m)
+
+    const one = await json(
+      'issue',
+      'city/badges/zine',
+      'ada@example.org',
+      '--expires',
+      '2040-01-01',
+    )
+    expect(one).toMatchObject({ email: 'ada@example.org', expires: '2040-01-01T00:00:00.000Z' })
+    const list = join(folder, 'emails.txt')
+    writeFileSync(list, 'ada@example.org\nbo@example.org\ncy@example.org\n')
+    const many = await run('issue', 'city/badges/zine', '--from', list)
+    expect(many).toMatchObject({ code: 0, err: '2 of 3 awarded; the others held it already\n' })
+    expect(many.out.trim().split('\n')).toHaveLength(2)
+
+    const again = await run('issue', 'city/badges/zine', 'ada@example.org')
+    expect(again).toMatchObject({
+      code: 1,
+      out: '',
+      err: expect.stringContaining('has already been awarded'),
+    })
+    expect(
+      await run('issue', 'city/badges/zine', 'ada@example.org', '--revoke', '--reason', 'Mistake'),
+    ).toMatchObject({ code: 0 })
+    const gone = await fetch(one.assertionUrl)
+    expect([gone.status, await gone.json()]).toMatchObject([410, { revocationReason: 'Mistake' }])
+
+    const wrong = await run('badges', 'create', 'city/badges/empty', '--name', 'Empty')
+    expect(wrong.code).toBe(1)
+    expect(wrong.err).toMatch(/400 Could not validate required fields\n {2}\w+: Required field/)
+  }, 120_000)
+
+  it('makes, shows, claims and deletes codes', async () => {
+    const { code, out } = await run('codes', 'create', 'city/badges/zine', '--count', '3')
+    expect([code, out]).toEqual([0, expect.stringMatching(/^([0-9a-f]{10}\n){3}$/)])
+    await run('codes', 'create', 'city/badges/zine', 'FESTIVAL', '--multiuse')
+    expect(await json('codes', 'list', 'city/badges/zine')).toHaveLength(4)
+    expect(
+      await json('codes', 'claim', 'city/badges/zine', 'FESTIVAL', '--email', 'di@example.org'),
+    ).toMatchObject({ claimed: true, email: 'di@example.org' })
+    await run('codes', 'delete', 'city/badges/zine', 'FESTIVAL')
+    expect(await json('codes', 'list', 'city/badges/zine')).toHaveLength(3)
+  }, 60_000)
+
+  it('makes, rotates and deletes keys', async () => {
+    const key = await json(
+      'keys',
+      'create',
+      'city/library',
+      '--role',
+      'read',
+      '--description',
+      'a website',
+    )
+    const as = (secret: string) =>
+      badgekit(['badges', 'list', 'city/library'], {
+        ...env,
+        BADGEKIT_KEY: key.key,
+        BADGEKIT_SECRET: secret,
+      })
+    expect(await as(key.secret)).toMatchObject({ code: 0 })
+    const { secret } = await json('keys', 'rotate', 'city/library', key.key)
+    expect(secret).not.toBe(key.secret)
+    expect(await as(secret)).toMatchObject({ code: 0 })
+    expect((await run('keys', 'list', 'city')).out).toMatch(
+      new RegExp(`^${key.key} +read +library`, 'm'),
+    )
+    expect(await run('keys', 'delete', 'city/library', key.key)).toMatchObject({ code: 0 })
+    expect((await run('keys', 'list', 'city')).out).not.toContain(key.key)
+  }, 60_000)
+
+  it('signs a request that curl can send', async () => {
+    const body = '{"slug":"it\'s","name":"It\'s","url":"https://its.example.org"}'
+    const { out } = await run('token', 'POST', '/systems', body, '--curl')
+    const { execFileSync } = await import('node:child_process')
+    expect(
+      JSON.parse(String(execFileSync('sh', ['-c', out], { stdio: ['ignore', 'pipe', 'ignore'] }))),
+    ).toMatchObject({ status: 'created' })
+    const { out: jwt } = await run('token', 'GET', '/systems')
+    const answer = await fetch(`${server.url}/systems`, {
+      headers: { authorization: `JWT token="${jwt.trim()}"` },
+    })
+    expect(answer.status).toBe(200)
+  }, 60_000)
+
+  it('sends what nothing else does, as `npm run api`', async () => {
+    const { code, out, err } = await run('request', 'get', 'systems/city/badges?page=1&count=1')
+    expect(code).toBe(0)
+    expect(err).toMatch(/^200 OK \(\d+ ms\)\n/)
+    expect(JSON.parse(out).pageData).toMatchObject({ total: 1 })
+    const { api } = JSON.parse(readFileSync('package.json', 'utf8')).scripts
+    expect(api).toBe('node bin/badgekit.mjs request')
+  }, 30_000)
+})
+
+describe('badgekit listen', () => {
+  it('registers itself, shows what is signed, refuses what is not, and removes itself', async () => {
+    const port = String(await freePort())
+    const listening = run('listen', 'city', '--port', port, '--count', '1')
+    let err = ''
+    listening.child.stderr.on('data', (data) => {
+      err += data
+    })
+    await until(() => err.includes('registered as webhook'), 30_000)
+    expect((await run('webhooks', 'list', 'city')).out).toContain(`http://127.0.0.1:${port}/`)
+    const forged = await fetch(`http://127.0.0.1:${port}/`, {
+      method: 'POST',
+      headers: {
+        'webhook-id': 'evt_1',
+        'webhook-timestamp': String(Math.floor(Date.now() / 1000)),
+        'webhook-signature': 'v1,AAAA',
+      },
+      body: '{"action":"award"}',
+    })
+    expect(forged.status).toBe(401)
+    await run('issue', 'city/badges/zine', 'eve@example.org')
+    const { code, out } = await listening
+    const lines = out.trim().split('\n')
+    expect(lines[0]).toBe('award evt_1 FORGED (webhook-signature: bad, Authorization: none)')
+    expect(lines[1]).toMatch(/^award zine eve@example\.org evt_\w+ signed$/)
+    expect(code).toBe(1)
+    expect((await run('webhooks', 'list', 'city')).out).toBe('')
+  }, 90_000)
+
+  it('checks both signatures, their time and the bytes', () => {
+    const secret = `whsec_${Buffer.from('the secret of a receiver').toString('base64')}`
+    const body = Buffer.from('{"action":"award"}')
+    const sign = (key: string | Buffer, text: string) =>
+      createHmac('sha256', key).update(text).digest('base64')
+    const signature = `v1,${sign(Buffer.from('the secret of a receiver'), `evt_1.1000.${body}`)}`
+    const headers = {
+      'webhook-id': 'evt_1',
+      'webhook-timestamp': '1000',
+      'webhook-signature': `v1,AAAA ${signature}`,
+    }
+    expect(checkStandard(secret, headers, body, 1100)).toBe('good')
+    expect(checkStandard(secret, headers, body, 1400)).toBe('bad')
+    expect(checkStandard(secret, headers, Buffer.from('{}'), 1100)).toBe('bad')
+    expect(checkStandard('other', headers, body, 1100)).toBe('bad')
+    expect(checkStandard(secret, {}, body, 1100)).toBe('none')
+    expect(checkLegacy(secret, { authorization: 'JWT token="a.b.c"' }, body)).toBe('bad')
+    expect(checkLegacy(secret, {}, body)).toBe('none')
+  })
+})
+
+describe('badgekit doctor', () => {
+  it('finds a server well, and leaves nothing behind', async () => {
+    const { code, out, err } = await run('doctor', '--json')
+    expect(err).toBe('')
+    const { findings, isGood } = JSON.parse(out)
+    expect(
+      findings.map((one: { name: string; state: string }) => `${one.name} ${one.state}`),
+    ).toEqual(
+      [
+        'address',
+        'clock',
+        'signature',
+        'database',
+        'award',
+        'verifier',
+        'queue',
+        'revoke',
+        'cron',
+        'clean-up',
+      ].map((name) => `${name} good`),
+    )
+    expect([code, isGood]).toEqual([0, true])
+    expect((await run('systems', 'list')).out).not.toContain('doctor')
+  }, 120_000)
+
+  it('says that a secret is refused, and that nothing listens', async () => {
+    const refused = await badgekit(['doctor'], { ...env, BADGEKIT_SECRET: 'wrong' })
+    expect(refused.code).toBe(1)
+    expect(refused.out).toMatch(/^✘ signature +403 /m)
+    const nobody = await badgekit(['doctor'], {
+      ...env,
+      BADGEKIT_URL: `http://127.0.0.1:${await freePort()}`,
+    })
+    expect(nobody).toMatchObject({
+      code: 1,
+      out: expect.stringMatching(/^✘ address +Nothing listens on/),
+    })
+  }, 60_000)
+
+  it('detects a zone that challenges programs, and another address than the badges say', async () => {
+    let mode: 'challenge' | 'plain' = 'challenge'
+    const proxy = createServer(async (request, response) => {
+      if (mode === 'challenge' && !request.headers['user-agent']) {
+        response
+          .writeHead(403, { 'content-type': 'text/html', 'cf-mitigated': 'challenge' })
+          .end('<html>')
+        return
+      }
+      const pieces: Buffer[] = []
+      for await (const piece of request) pieces.push(piece)
+      const { authorization, accept, 'content-type': sent } = request.headers
+      const headers = Object.fromEntries(
+        Object.entries({ authorization, accept, 'content-type': sent }).filter(
+          ([, value]) => value,
+        ),
+      ) as Record<string, string>
+      const answer = await fetch(server.url + request.url, {
+        method: request.method ?? 'GET',
+        headers,
+        ...(pieces.length > 0 && { body: Buffer.concat(pieces) }),
+      })
+      const type = answer.headers.get('content-type') ?? ''
+      response.writeHead(answer.status, { 'content-type': type }).end(await answer.text())
+    })
+    await new Promise<void>((done) => proxy.listen(0, '127.0.0.1', done))
+    const origin = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+    const doctor = () => badgekit(['doctor', '--json'], { ...env, BADGEKIT_URL: origin })
+    const challenged = JSON.parse((await doctor()).out)
+    expect(challenged.findings).toEqual([
+      {
+        name: 'address',
+        state: 'bad',
+        told: expect.stringContaining('the zone challenges programs'),
+      },
+    ])
+    mode = 'plain'
+    const moved = JSON.parse((await doctor()).out)
+    expect(moved.isGood).toBe(false)
+    expect(moved.findings).toContainEqual({
+      name: 'verifier',
+      state: 'bad',
+      told: expect.stringContaining('which is PUBLIC_ORIGIN?'),
+    })
+    proxy.close()
+  }, 120_000)
+})
