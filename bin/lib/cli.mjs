@@ -37,22 +37,33 @@ export const say = (line) => process.stdout.write(`${line}\n`)
 export const note = (line) => process.stderr.write(`${line}\n`)
 
 /**
- * A line that tells how far long work is, and is overwritten; nothing where nobody looks.
- * @returns {{ tell(line: string): void, end(): void }}
+ * A line that tells how far long work is, with a bar where `part` of the whole is known; nothing where nobody looks.
+ * @returns {{ tell(line: string, part?: number): void, end(): void }}
  */
 export function progress() {
-  const isSeen = process.stderr.isTTY
+  const { isTTY: isSeen, columns = 80 } = process.stderr
   let last = 0
   return {
-    tell(line) {
+    tell(line, part) {
       if (!isSeen || Date.now() - last < 100) return
       last = Date.now()
-      process.stderr.write(`\r\u001b[K${line}`)
+      const whole = part === undefined ? line : `${barOf(part)}  ${line}`
+      // A line that the terminal breaks in two could not be overwritten.
+      process.stderr.write(`\r\u001b[K${whole.slice(0, columns - 1)}`)
     },
     end() {
       if (isSeen) process.stderr.write('\r\u001b[K')
     },
   }
+}
+
+const BAR = 24
+/** @param {number} part */
+function barOf(part) {
+  const some = Math.min(1, Math.max(0, part))
+  const full = Math.round(BAR * some)
+  const percent = String(Math.floor(100 * some)).padStart(3)
+  return `${'█'.repeat(full)}${'░'.repeat(BAR - full)} ${percent} %`
 }
 
 /**

@@ -25,13 +25,14 @@ import { folded, nameOf, numberOf, oldOf, Survey, TABLES } from './survey.mjs'
  * @property {string} origin the public address, which frozen badges hold
  * @property {string} ring `ENCRYPTION_KEYS`
  * @property {string} zone what the dump's times are behind UTC, `+00:00`
- * @property {(line: string) => void} tell progress
+ * @property {(line: string, part?: number) => void} tell progress
  */
 
 /**
  * A part of the work, done in the order of the list because rows refer to earlier ones.
  * @typedef {object} Step
  * @property {string} name
+ * @property {number} of how many rows there are
  * @property {() => AsyncIterable<[string, Old]> | Iterable<any>} rows
  * @property {(row: any) => unknown} take
  * @property {() => Promise<void>} [end]
@@ -86,7 +87,7 @@ export class Migration {
   async run() {
     const { path, tell } = this.settings
     const size = statSync(path).size
-    await this.survey.read(path, (read) => tell(`reading ${percent(read, size)}`))
+    await this.survey.read(path, (read) => tell('reading', read / size))
     if (this.survey.counts.systems === 0) {
       throw new Stop(
         `${path} holds no systems: is it a mysqldump of BadgeKit's database, with its data?`,
@@ -174,7 +175,7 @@ export class Migration {
       if (rows <= done) continue
       await step.take(row)
       if (this.size >= this.database.batch) await this.flush(rows)
-      this.settings.tell(`${step.name} ${rows.toLocaleString('en')}`)
+      this.settings.tell(`${step.name} ${rows.toLocaleString('en')}`, rows / step.of)
     }
     await step.end?.()
     await this.flush(rows)
@@ -291,51 +292,49 @@ export class Migration {
     const badges = [...places.badges.keys()].filter((id) => places.badge(id)).sort((a, b) => a - b)
     const awarded = badges.filter((id) => survey.awarded.has(id))
     const systems = [...survey.olds.systems.keys()].filter((id) => places.container('systems', id))
-    const ranges = (/** @type {number[]} */ ids, count = BADGES) => chunks(ids, count)
     const child = (/** @type {[string, Old]} */ [table, old]) => this.takeChild(table, old)
+    /** @returns {Step} */
+    const reading = (
+      /** @type {string} */ name,
+      /** @type {string[]} */ tables,
+      /** @type {Step['take']} */ take = child,
+    ) => ({ name, of: this.countOf(tables), rows: () => this.from(...tables), take })
+    /** @returns {Step} */
+    const each = (
+      /** @type {string} */ name,
+      /** @type {Iterable<any>} */ list,
+      /** @type {Step['take']} */ take,
+    ) => ({ name, of: [...list].length, rows: () => list, take })
+    const containers = (/** @type {'systems' | 'issuers' | 'programs'} */ table) =>
+      each(table, survey.olds[table], (one) => this.takeContainer(table, one))
     return [
-      {
-        name: 'systems',
-        rows: () => survey.olds.systems,
-        take: (one) => this.takeContainer('systems', one),
-      },
-      { name: 'images', rows: () => this.from('images'), take: ([, old]) => this.takeImage(old) },
-      { name: 'images of systems', rows: () => systems, take: (id) => this.takeSystemImage(id) },
-      {
-        name: 'issuers',
-        rows: () => survey.olds.issuers,
-        take: (one) => this.takeContainer('issuers', one),
-      },
-      {
-        name: 'programs',
-        rows: () => survey.olds.programs,
-        take: (one) => this.takeContainer('programs', one),
-      },
-      { name: 'badges', rows: () => this.from('badges'), take: ([, old]) => this.takeBadge(old) },
-      {
-        name: 'parts of badges',
-        rows: () => this.from('criteria', 'alignments', 'categories', 'tags'),
-        take: child,
-      },
-      { name: 'lists of badges', rows: () => ranges(badges), take: (ids) => this.takeLists(ids) },
-      {
-        name: 'versions of badges',
-        rows: () => ranges(awarded),
-        take: (ids) => this.takeVersions(ids),
-      },
-      { name: 'codes', rows: () => this.from('claimCodes'), take: child },
+      containers('systems'),
+      reading('images', ['images'], ([, old]) => this.takeImage(old)),
+      each('images of systems', systems, (id) => this.takeSystemImage(id)),
+      containers('issuers'),
+      containers('programs'),
+      reading('badges', ['badges'], ([, old]) => this.takeBadge(old)),
+      reading('parts of badges', ['criteria', 'alignments', 'categories', 'tags']),
+      each('lists of badges', chunks(badges, BADGES), (ids) => this.takeLists(ids)),
+      each('versions of badges', chunks(awarded, BADGES), (ids) => this.takeVersions(ids)),
+      reading('codes', ['claimCodes']),
       this.again('claimCodes'),
-      { name: 'awards', rows: () => this.from('badgeInstances'), take: child },
+      reading('awards', ['badgeInstances']),
       this.again('badgeInstances'),
-      { name: 'applications', rows: () => this.from('applications'), take: child },
-      { name: 'reviews and evidence', rows: () => this.from('reviews', 'evidence'), take: child },
-      { name: 'items of reviews', rows: () => this.from('reviewItems'), take: child },
-      { name: 'milestones', rows: () => this.from('milestones'), take: child },
-      { name: 'badges of milestones', rows: () => this.from('milestoneBadges'), take: child },
-      { name: 'webhooks and keys', rows: () => this.from('webhooks', 'consumers'), take: child },
-      { name: 'limits', rows: () => ranges(badges), take: (ids) => this.takeLimits(ids) },
-      { name: 'counts', rows: () => systems, take: (id) => this.takeCounts(id) },
+      reading('applications', ['applications']),
+      reading('reviews and evidence', ['reviews', 'evidence']),
+      reading('items of reviews', ['reviewItems']),
+      reading('milestones', ['milestones']),
+      reading('badges of milestones', ['milestoneBadges']),
+      reading('webhooks and keys', ['webhooks', 'consumers']),
+      each('limits', chunks(badges, BADGES), (ids) => this.takeLimits(ids)),
+      each('counts', systems, (id) => this.takeCounts(id)),
     ]
+  }
+
+  /** How many rows of them the dump holds. @param {string[]} tables */
+  countOf(tables) {
+    return tables.reduce((sum, table) => sum + (this.survey.counts[table] ?? 0), 0)
   }
 
   /**
@@ -573,6 +572,7 @@ export class Migration {
     }
     return {
       name: `${table} again`,
+      of: this.countOf([table]),
       rows: () => this.from(table),
       take: async ([, old]) => {
         const row = await CHILDREN[table]?.(this, old, true)
@@ -951,6 +951,3 @@ function* parts(statements, bytes) {
   }
   if (part.length > 0) yield part
 }
-
-/** @param {number} part @param {number} whole */
-const percent = (part, whole) => `${Math.min(100, Math.round((100 * part) / Math.max(whole, 1)))} %`

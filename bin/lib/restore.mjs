@@ -10,7 +10,7 @@ import { inOrder, tablesOf } from './tables.mjs'
 import { loadWorker } from './worker.mjs'
 
 /** @typedef {import('./database.mjs').Database} Database */
-/** @typedef {{ path: string, database: Database, ring: string, tell: (line: string) => void }} Settings */
+/** @typedef {{ path: string, database: Database, ring: string, tell: (line: string, part: number) => void }} Settings */
 
 /** @param {string} path */
 async function* linesOf(path) {
@@ -106,7 +106,8 @@ export async function restore({ path, database, ring, tell }) {
       OWN.filter((name) => names.includes(name)).map((name) => `delete from ${quoted(name)}`),
     )
   }
-  const sealed = await putRows({ path, database, late, state, tell })
+  const total = Object.values(facts.counts).reduce((a, b) => a + b, 0)
+  const sealed = await putRows({ path, database, late, total, state, tell })
   await putSequences(database, facts.sequences)
   const counts = await countAll(database, names)
   const wrong = names.filter((name) => counts[name] !== facts.counts[name])
@@ -164,10 +165,11 @@ function readState(path, { at }, database) {
 }
 
 /**
- * @param {{ path: string, database: Database, late: Map<string, string[]>, state: ReturnType<typeof readState>, tell: (line: string) => void }} how
+ * @param {{ path: string, database: Database, late: Map<string, string[]>, total: number, state: ReturnType<typeof readState>, tell: (line: string, part: number) => void }} how
  * @returns {Promise<Map<string, { row: string, text: string }>>} a sealed secret of each table
  */
-async function putRows({ path, database, late, state, tell }) {
+async function putRows({ path, database, late, total, state, tell }) {
+  const { SEALED } = await loadWorker()
   /** @type {Map<string, { row: string, text: string }>} */
   const sealed = new Map()
   /** What must wait for rows that come later. @type {string[]} */
@@ -187,7 +189,8 @@ async function putRows({ path, database, late, state, tell }) {
     lines++
     if (!line.startsWith('{"table":')) continue
     const { table, row } = JSON.parse(line)
-    if (typeof row.sealed === 'string') sealed.set(table, { row: String(row.id), text: row.sealed })
+    if (typeof row.sealed === 'string')
+      sealed.set(table, { row: String(row[SEALED[table]]), text: row.sealed })
     for (const column of late.get(table) ?? []) {
       if (row[column] === null) continue
       updates.push(
@@ -202,7 +205,7 @@ async function putRows({ path, database, late, state, tell }) {
     rows.push(withBytes(row))
     size += line.length
     if (size >= database.batch) await flush()
-    tell(`${table} ${lines.toLocaleString('en')}`)
+    tell(table, lines / total)
   }
   await flush()
   for (let at = 0; at < updates.length; at += 500) await database.run(updates.slice(at, at + 500))

@@ -11,6 +11,7 @@ const EXPORTS = `
   export { MAX_IMAGE_BYTES, readImage } from './src/imageFile'
   export { open, seal, readRing } from './src/seal'
   export { named } from './src/store/images'
+  export { SEALED } from './src/store/reseal'
   export { badgeColumns } from './src/store/badges'
   export { showLists } from './src/store/badgeLists'
   export { freeze } from './src/store/versions'

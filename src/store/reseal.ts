@@ -9,8 +9,8 @@ import type { Db, Statement } from './db'
  */
 
 /** The tables with sealed values, and the columns by which a seal names their rows. */
-const TABLES = { keySecrets: 'id', webhookSecrets: 'id', signingKeys: 'thumbprint' } as const
-type Table = keyof typeof TABLES
+export const SEALED = { keySecrets: 'id', webhookSecrets: 'id', signingKeys: 'thumbprint' } as const
+type Table = keyof typeof SEALED
 /** Most rows that one run seals anew. */
 const ROWS = 50
 
@@ -34,7 +34,7 @@ export async function allSealed(ring: string): Promise<Statement<{ done: 1 }>> {
 
 /** Rows that another key than the newest has sealed: `v1.<key id>.…`. */
 const older = (table: Table, start: string) => sql<Sealed>`
-  select ${table} as "table", ${sql.identifier(TABLES[table])} as id, sealed from ${sql.identifier(table)}
+  select ${table} as "table", ${sql.identifier(SEALED[table])} as id, sealed from ${sql.identifier(table)}
   where substr(sealed, 1, length(${start})) <> ${start} limit ${ROWS}`
 
 /**
@@ -44,7 +44,7 @@ const older = (table: Table, start: string) => sql<Sealed>`
 export async function reseal(db: Db, ring: string, now: number): Promise<void> {
   const { newest } = await readRing(ring)
   const start = `v1.${newest}.`
-  const tables = Object.keys(TABLES) as Table[]
+  const tables = Object.keys(SEALED) as Table[]
   const found = await db.read(...tables.map((table) => older(table, start)))
   const rows = found.flat().slice(0, ROWS)
   if (rows.length === 0) {
@@ -64,7 +64,7 @@ async function resealed(ring: string, { table, id, sealed }: Sealed): Promise<SQ
     const again = await seal(ring, await open(ring, sealed, cell), cell)
     return [
       sql`update ${sql.identifier(table)} set sealed = ${again}
-        where ${sql.identifier(TABLES[table])} = ${id} and sealed = ${sealed}`,
+        where ${sql.identifier(SEALED[table])} = ${id} and sealed = ${sealed}`,
     ]
   } catch (error) {
     const told = { level: 'alarm', event: 'secret does not open', table, row: id }

@@ -13,13 +13,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
+import { getTableName, is } from 'drizzle-orm'
+import { SQLiteTable } from 'drizzle-orm/sqlite-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openLocal } from '../../bin/lib/database.mjs'
+import { writeAll } from '../../bin/export.mjs'
+import { openLocal, openScratch } from '../../bin/lib/database.mjs'
 import { inOrder, tablesOf } from '../../bin/lib/tables.mjs'
+import * as schema from '../../drizzle/schema'
 import { awardSlug, writeLarge } from './oldDump.mjs'
 import { md5, writeOrganisation } from './oldOrganisation'
 import { badgekit, startWrangler } from './run'
 import { freePort, startServer } from './server'
+import { didUrl, type Json, verify, worldOf } from './verifiers'
 
 /** The drill: a database in use is exported, restored elsewhere, and nobody outside can tell. */
 const folder = mkdtempSync(join(tmpdir(), 'badgekit-export-'))
@@ -30,6 +35,27 @@ let server: Awaited<ReturnType<typeof startServer>> | undefined
 let before: unknown[]
 let addresses: string[]
 let key: { key: string; secret: string }
+/** Signed before: one that holds, one that was revoked afterwards, and one of an award of 2014. */
+let credentials: Json[]
+/** Signed under a key that was withdrawn afterwards. */
+let disowned: Json
+/** The first one as its earner keeps it: a baked image and a token. */
+let kept: { type: string; body: Buffer }[]
+
+/** Not what the export finds by itself: a table that it leaves out must not be left out here too. */
+const TABLES = Object.values(schema)
+  .flatMap((one) => (is(one, SQLiteTable) ? getTableName(one) : []))
+  .sort()
+
+/** Rows of the tables that no request of the drill fills. */
+const REST = [
+  "insert into queueFaults (queue, message, at) values ('dead', '{}', 1)",
+  "insert into idempotency values ('master', 'again', 'f', 'op', 201, 1)",
+  "insert into usedTokens values ('master', 'once', 9999999999999)",
+  'insert into codeMisses values (1, 480000, 2)',
+  "insert into tombstones values ('assertion', 'long-gone', 1, 'Closed')",
+  "insert into attempts select id, 99, 1, 2, null, 'timeout', null from deliveries limit 1",
+]
 
 const env = (home: string) => ({ DEV_VARS: join(home, 'vars'), PORT: String(port) })
 const at = (home: string) => ['--local', '--persist-to', join(home, 'state')]
@@ -47,11 +73,22 @@ const look = () =>
 async function countsOf(home: string) {
   const database = await openLocal(join(home, 'state'))
   const counts: Record<string, number> = {}
-  for (const { name } of await tablesOf(database)) {
+  for (const name of TABLES) {
     counts[name] = (await database.query(`select count(*) as n from "${name}"`))[0].n
   }
   await database.close()
   return counts
+}
+
+/** Every row of every table, whatever its columns are. */
+async function contentsOf(home: string) {
+  const database = await openLocal(join(home, 'state'))
+  const contents: Record<string, unknown> = {}
+  for (const name of TABLES) {
+    contents[name] = await database.query(`select rowid as "#", * from "${name}" order by rowid`)
+  }
+  await database.close()
+  return contents
 }
 
 beforeAll(async () => {
@@ -69,7 +106,41 @@ beforeAll(async () => {
   await call('DELETE', '/systems/city/badges/reader/instances/ada@example.org?reason=Mistake')
   await call('DELETE', '/systems/town/badges/walker')
   key = (await call('POST', '/systems/city/keys', { role: 'read' })).body.key
+  // One that is signed, one that was signed and is revoked, and one of 2014.
+  const gone = await call('POST', '/systems/city/badges/reader/instances', {
+    email: 'gone@example.org',
+  })
+  const signed = [made, gone].map(({ body }) => new URL(body.instance.urls.openBadges3).pathname)
+  signed.push(`/public/v3/credentials/${awardSlug(1)}`)
+  credentials = await Promise.all(
+    signed.map(async (path) => (await fetch(`${server?.url}${path}`)).json()),
+  )
+  kept = await Promise.all(
+    ['/image', '.jwt'].map(async (end) => {
+      const answer = await fetch(`${server?.url}${signed[0]}${end}`)
+      const type = answer.headers.get('content-type') ?? ''
+      return { type, body: Buffer.from(await answer.arrayBuffer()) }
+    }),
+  )
+  await call('DELETE', '/systems/city/badges/reader/instances/gone@example.org')
+  const museum = '/systems/city/issuers/museum'
+  const odd = await call('POST', `${museum}/badges/program-elsewhere/instances`, {
+    email: 'odd@example.org',
+  })
+  disowned = await (await fetch(odd.body.instance.urls.openBadges3)).json()
+  const known = (await call('GET', `${museum}/signing-keys`)).body.signingKeys
+  const withdraw = known.map(({ thumbprint }: Json) => thumbprint)
+  expect((await call('POST', `${museum}/signing-keys/rotate`, { withdraw })).status).toBe(200)
+  const paths = (of: (credential: Json) => string[]) =>
+    credentials.flatMap((one) => of(one).map((url) => new URL(url).pathname))
   addresses = [
+    ...signed.flatMap((path) => [path, `${path}.jwt`, `${path}/image`]),
+    ...paths(({ issuer, credentialStatus }) => [
+      credentialStatus.statusListCredential,
+      didUrl(issuer.id),
+    ]),
+    '/.well-known/jwks.json',
+    ...signed.map((path) => path.replace('/v3/credentials/', '/v2/assertions/')),
     ...[1, 2, 4, 5, 9, 7].map((id) => `/public/assertions/${awardSlug(id)}`),
     new URL(made.body.instance.assertionUrl).pathname,
     '/public/systems/city/issuers/library/programs/scratch/badges/zine',
@@ -80,11 +151,47 @@ beforeAll(async () => {
   ]
   before = await look()
   await server.stop()
+  const database = await openLocal(join(first, 'state'))
+  await database.run(REST)
+  await database.close()
 }, 240_000)
 afterAll(async () => {
   await server?.stop()
   rmSync(folder, { recursive: true, force: true })
 })
+
+/** Credentials that earners took along years ago: nothing is asked but the restored server. */
+async function verifiesAsBefore(url: string) {
+  const send = async (type: string, body: BodyInit) => {
+    const init = { method: 'POST', headers: { 'content-type': type }, body }
+    return ((await (await fetch(`${url}/public/verify`, init)).json()) as Json).verified
+  }
+  const judge = (body: object) => send('application/json', JSON.stringify(body))
+  const world = worldOf(url)
+  for (const [i, credential] of credentials.entries()) {
+    const verified = i !== 1
+    expect(await judge({ credential }), credential.id).toBe(verified)
+    expect(await verify(world, credential)).toMatchObject({ verified })
+  }
+  expect(await judge({ credential: disowned })).toBe(false)
+  for (const { type, body } of kept)
+    expect([type, await send(type, new Uint8Array(body))]).toEqual([type, true])
+  const assertion = `${url}/public/assertions/${awardSlug(1)}`
+  expect(await judge({ url: assertion, recipient: 'Ada@example.org' })).toBe(true)
+}
+
+/** The sealed keys open, and a place of a status list is not given twice. */
+async function goesOnSigning({ url, call }: Awaited<ReturnType<typeof startServer>>) {
+  const { body } = await call('POST', '/systems/city/badges/reader/instances', {
+    email: 'later@example.org',
+  })
+  const later: Json = await (await fetch(body.instance.urls.openBadges3)).json()
+  const [first] = credentials
+  expect(later.proof[0].verificationMethod).toBe(first.proof[0].verificationMethod)
+  const places = [...credentials, later].map(({ credentialStatus }) => credentialStatus.id)
+  expect(new Set(places).size).toBe(places.length)
+  expect(await verify(worldOf(url), later)).toMatchObject({ verified: true })
+}
 
 describe('badgekit export and import', () => {
   it('restores every row, and every public document byte for byte', async () => {
@@ -102,11 +209,16 @@ describe('badgekit export and import', () => {
     expect(restored).toMatchObject({ code: 0, err: '' })
     const [old, now] = [await countsOf(first), await countsOf(second)]
     expect(now).toEqual(old)
-    expect(old.badgeInstances).toBe(8)
-    expect(JSON.parse(restored.out)).toMatchObject({ tables: now, warnings: [] })
+    // A table without a row would prove nothing: whoever adds one adds a row above.
+    expect(TABLES.filter((name) => old[name] === 0)).toEqual([])
+    expect([old.badgeInstances, old.credentials]).toEqual([10, 4])
+    expect(JSON.parse(restored.out)).toEqual(expect.objectContaining({ tables: now, warnings: [] }))
+    expect(await contentsOf(second)).toEqual(await contentsOf(first))
 
     server = await startServer({ folder: second, port })
     expect(await look()).toEqual(before)
+    await verifiesAsBefore(server.url)
+    await goesOnSigning(server)
     // A sealed secret opens there, and a number that was given is not given again.
     const signed = await badgekit(['request', 'GET', '/systems/city'], {
       BADGEKIT_URL: server.url,
@@ -142,7 +254,7 @@ describe('badgekit export and import', () => {
     mkdirSync(home)
     const told = await badgekit(['import', backup, ...at(home), '--json'], env(home))
     expect(JSON.parse(told.out).warnings).toEqual(
-      ['keySecrets', 'webhookSecrets'].map((table) =>
+      ['signingKeys', 'keySecrets', 'webhookSecrets'].map((table) =>
         expect.stringContaining(`The secrets in ${table} do not open`),
       ),
     )
@@ -222,4 +334,35 @@ describe('badgekit export and import', () => {
     ).toMatchObject([{ aId: 7, data: '00FF', doubled: 'oneone' }])
     await database.close()
   }, 120_000)
+
+  it('holds no row whose parent came too late, and refuses one that was changed to have such', async () => {
+    const database = await openScratch()
+    await database.run([
+      'create table parents (id integer primary key)',
+      'create table children (id integer primary key, parentId integer references parents(id))',
+      'insert into parents values (1)',
+      'insert into children values (1, 1)',
+    ])
+    /** Somebody writes just when the parents have been read. */
+    const meanwhile = (statements: string[]) => ({
+      ...database,
+      query: async (sql: string) => {
+        const rows = await database.query(sql)
+        if (/from "parents"\s+where/.test(sql)) await database.run(statements.splice(0))
+        return rows
+      },
+    })
+    let text = ''
+    const write = (piece: string) => {
+      text += piece
+    }
+    const more = ['insert into parents values (2)', 'insert into children values (2, 2)']
+    const { counts, added } = await writeAll(meanwhile(more), write, () => {})
+    expect(counts).toMatchObject({ parents: 1, children: 1 })
+    expect(added).toEqual(['parents', 'children'])
+    expect(text).not.toContain('"parentId":2')
+    const changes = ['insert into parents values (3)', 'update children set parentId = 3']
+    await expect(writeAll(meanwhile(changes), write, () => {})).rejects.toThrow(/Run it again/)
+    await database.close()
+  }, 60_000)
 })

@@ -48,7 +48,7 @@ export function worldOf(server: string) {
 export type World = ReturnType<typeof worldOf>
 
 /** did:web, section 2.3: a DID with a path is a document below it. */
-const didUrl = (did: string) => {
+export const didUrl = (did: string) => {
   const [host = '', ...path] = did.slice('did:web:'.length).split(':')
   const folder = path.length > 0 ? path.map(decodeURIComponent).join('/') : '.well-known'
   return `https://${decodeURIComponent(host)}/${folder}/did.json`
