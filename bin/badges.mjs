@@ -1,5 +1,4 @@
 /** `badgekit badges`: list, show, create. */
-import { readFileSync } from 'node:fs'
 import {
   act,
   call,
@@ -7,6 +6,7 @@ import {
   given,
   JSON_FLAG,
   pathOf,
+  readGiven,
   readOptions,
   Stop,
   showList,
@@ -82,7 +82,7 @@ export function run(argv) {
 function bodyOf(values) {
   return {
     unique: values.unique ? 1 : 0,
-    ...(values.from && JSON.parse(readFileSync(values.from, 'utf8'))),
+    ...(values.from && membersOf(values.from)),
     ...given({
       name: values.name,
       criteriaUrl: values['criteria-url'],
@@ -92,6 +92,16 @@ function bodyOf(values) {
       limit: values.limit,
       tags: values.tag,
     }),
+  }
+}
+
+/** @param {string} path @returns {Record<string, unknown>} */
+function membersOf(path) {
+  try {
+    return JSON.parse(String(readGiven(path)))
+  } catch (error) {
+    if (error instanceof Stop) throw error
+    throw new Stop(`${path} is not JSON: ${/** @type {Error} */ (error).message}`, 2)
   }
 }
 

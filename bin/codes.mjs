@@ -12,6 +12,7 @@ import {
   sayJson,
   showList,
   showOne,
+  wholeNumber,
 } from './lib/cli.mjs'
 
 export const help = `Usage: npx badgekit codes list BADGE
@@ -71,10 +72,8 @@ function wanted(code) {
 
 /** @param {{ values: any, path: string, code: string | undefined }} asked */
 async function create({ values, path, code }) {
-  const count = Number(values.count ?? 1)
-  if (!Number.isInteger(count) || count < 1 || (code !== undefined && count > 1)) {
-    throw new Stop(`--count is a number, for random codes.\n\n${help}`, 2)
-  }
+  const count = wholeNumber('count', values.count ?? '1', { from: 1, to: 100_000 })
+  if (code !== undefined && count > 1) throw new Stop('--count is for random codes.', 2)
   const body = given({ code, email: values.email, multiuse: values.multiuse || undefined })
   for (let made = 0; made < count; made++) {
     const { claimCode } = await call(

@@ -1,6 +1,6 @@
 /** `badgekit export`: everything in the database as NDJSON. Sealed secrets stay sealed. */
 import { createHash } from 'node:crypto'
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { note, progress, readOptions, Stop } from './lib/cli.mjs'
 import { HELP as DATABASE, openDatabase, options } from './lib/database.mjs'
 import { quoted } from './lib/sql.mjs'
@@ -33,20 +33,43 @@ const BLOB_BYTES = 4_000_000
 export async function run(argv) {
   const { values, positionals } = readOptions(argv, flags, help)
   if (positionals.length > 0) throw new Stop(help, 2)
-  const database = await openDatabase(values)
-  const file = values.out === undefined ? 1 : openSync(values.out, 'w', 0o600)
+  const out = openOut(values.out)
   const line = progress()
+  /** @type {Database | undefined} */
+  let database
   try {
-    const { counts, added } = await writeAll(database, (text) => write(file, text), line.tell)
+    database = await openDatabase(values)
+    const { counts, added } = await writeAll(database, (text) => write(out.file, text), line.tell)
     line.end()
+    out.keep()
     const rows = Object.values(counts).reduce((a, b) => a + b, 0)
     note(`${rows.toLocaleString('en')} rows of ${Object.keys(counts).length} tables`)
     if (added.length > 0) note(`Written meanwhile, and not in it: rows of ${added.join(', ')}`)
     return 0
   } finally {
     line.end()
-    if (file !== 1) closeSync(file)
-    await database.close()
+    out.close()
+    await database?.close()
+  }
+}
+
+/** Where it goes: a file gets its name when it is whole, so that an older one is not lost to one that failed. @param {string | undefined} path */
+function openOut(path) {
+  if (path === undefined) return { file: 1, keep() {}, close() {} }
+  const part = `${path}~`
+  try {
+    rmSync(part, { force: true })
+    const file = openSync(part, 'wx', 0o600)
+    return {
+      file,
+      keep: () => renameSync(part, path),
+      close() {
+        closeSync(file)
+        rmSync(part, { force: true })
+      },
+    }
+  } catch (error) {
+    throw new Stop(`Cannot write ${path}: ${/** @type {NodeJS.ErrnoException} */ (error).code}.`, 2)
   }
 }
 

@@ -4,13 +4,14 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, createReadStream, existsSync, openSync, readFileSync, readSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { createGunzip } from 'node:zlib'
-import { localOrigin, parseVars } from '../scripts/sign.mjs'
+import { localOrigin, parseSecrets, parseVars } from '../scripts/sign.mjs'
 import { completeDevVars } from '../scripts/start.mjs'
 import { note, progress, readOptions, Stop, say, sayJson } from './lib/cli.mjs'
 import { HELP as DATABASE, openDatabase, openScratch, options } from './lib/database.mjs'
-import { Ledger, sum } from './lib/ledger.mjs'
-import { Migration } from './lib/migration.mjs'
-import { isGzip } from './lib/mysqldump.mjs'
+import { Ledger } from './lib/import/ledger.mjs'
+import { Migration } from './lib/import/migration.mjs'
+import { isGzip } from './lib/import/mysqldump.mjs'
+import { tellReport } from './lib/import/report.mjs'
 import { restore } from './lib/restore.mjs'
 import { loadWorker, ROOT } from './lib/worker.mjs'
 
@@ -52,6 +53,8 @@ export async function run(argv) {
   const [path] = positionals
   if (path === undefined || positionals.length > 1) throw new Stop(help, 2)
   if (!existsSync(path)) throw new Stop(`There is no file ${path}.`, 2)
+  const folder = values.report ?? dirname(path)
+  if (!existsSync(folder)) throw new Stop(`There is no folder ${folder} for the report.`, 2)
   const isDry = values['dry-run'] === true
   if (!isDry && values.local === values.remote) {
     throw new Stop('Say which database: --local, --remote, or --dry-run for none.', 2)
@@ -67,7 +70,7 @@ export async function run(argv) {
         values,
         line,
       )
-    const ledger = new Ledger(stemOf(path, values.report, isDry))
+    const ledger = new Ledger(stemOf(path, folder, isDry))
     if (isDry) ledger.forget()
     const worker = await loadWorker()
     const migration = new Migration({
@@ -85,7 +88,7 @@ export async function run(argv) {
     if (isDry) ledger.forget()
     if (values.json) sayJson(report)
     else tellReport(report, ledger)
-    return sum(mapSums(report.rejected)) > 0 ? 3 : 0
+    return Object.keys(report.rejected).length > 0 ? 3 : 0
   } finally {
     line.end()
     await database.close()
@@ -122,18 +125,15 @@ async function firstByte(path) {
   return ''
 }
 
-/** @param {string} path @param {string | undefined} folder @param {boolean} isDry */
+/** @param {string} path @param {string} folder @param {boolean} isDry */
 const stemOf = (path, folder, isDry) =>
-  join(
-    folder ?? dirname(path),
-    basename(path).replace(/(?:\.sql)?(?:\.gz)?$/, '') + (isDry ? '-dry-run' : ''),
-  )
+  join(folder, basename(path).replace(/(?:\.sql)?(?:\.gz)?$/, '') + (isDry ? '-dry-run' : ''))
 
 /** @param {string | undefined} given */
 function zoneOf(given) {
   if (given === undefined) return 'Z'
   if (!/^[+-]\d\d:\d\d$/.test(given)) throw new Stop('--timezone is like +02:00.', 2)
-  return given === '+00:00' ? '+00:00' : given
+  return given
 }
 
 /**
@@ -168,7 +168,7 @@ function local(isDry) {
 /** @param {string | undefined} env */
 function deployed(env) {
   const file = process.env.BADGEKIT_SECRETS || `.deploy.secrets${env ? `.${env}` : ''}.json`
-  const found = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : process.env
+  const found = existsSync(file) ? parseSecrets(readFileSync(file, 'utf8'), file) : process.env
   const { PUBLIC_ORIGIN, ENCRYPTION_KEYS } = found
   if (!PUBLIC_ORIGIN || !ENCRYPTION_KEYS) {
     throw new Stop(
@@ -177,39 +177,4 @@ function deployed(env) {
     )
   }
   return { origin: PUBLIC_ORIGIN, ring: ENCRYPTION_KEYS }
-}
-
-/** @param {Record<string, Record<string, number>>} reasons */
-const mapSums = (reasons) =>
-  Object.fromEntries(Object.entries(reasons).map(([table, one]) => [table, sum(one)]))
-
-/** @param {any} report @param {Ledger} ledger */
-function tellReport(report, ledger) {
-  const columns = ['read', 'written', 'changed', 'rejected']
-  say(`${'table'.padEnd(16)}${columns.map((name) => name.padStart(10)).join('')}`)
-  for (const [name, one] of Object.entries(report.tables)) {
-    const cells = columns.map((column) =>
-      /** @type {any} */ (one)[column].toLocaleString('en').padStart(10),
-    )
-    say(`${name.padEnd(16)}${cells.join('')}`)
-  }
-  tellReasons('Changed', report.changed, ledger.paths.changed)
-  tellReasons('Rejected', report.rejected, ledger.paths.rejected)
-  const others = Object.entries(report.others).map(([name, count]) => `${name} (${count})`)
-  if (others.length > 0) say(`\nNot BadgeKit's, passed over: ${others.join(', ')}`)
-  for (const warning of report.warnings) say(`\nNote: ${warning}`)
-  say(
-    `\n${report.rows.toLocaleString('en')} rows in ${report.seconds} s (${report.rowsPerSecond.toLocaleString('en')} a second, ${report.peakMegabytes} MB), into ${report.target}` +
-      (report.keepsNumbers ? ', all with their numbers.' : ', with new numbers.'),
-  )
-}
-
-/** @param {string} title @param {Record<string, Record<string, number>>} tables @param {string} file */
-function tellReasons(title, tables, file) {
-  const lines = Object.entries(tables).flatMap(([table, reasons]) =>
-    Object.entries(reasons).map(
-      ([reason, count]) => `  ${String(count).padStart(6)}  ${table}: ${reason}`,
-    ),
-  )
-  if (lines.length > 0) say(`\n${title} (${file})\n${lines.join('\n')}`)
 }

@@ -1,5 +1,4 @@
 /** `badgekit issue`: award a badge to one or many, or take an award back. */
-import { readFileSync } from 'node:fs'
 import { badgePath } from './badges.mjs'
 import {
   call,
@@ -7,6 +6,7 @@ import {
   given,
   JSON_FLAG,
   note,
+  readGiven,
   readOptions,
   Stop,
   say,
@@ -45,7 +45,7 @@ export async function run(argv) {
   const { values, positionals } = readOptions(argv, flags, help)
   const [badge, ...emails] = positionals
   const path = `${badgePath(badge, help)}/instances`
-  if (values.from) emails.push(...readFileSync(values.from, 'utf8').split(/\s+/).filter(Boolean))
+  if (values.from) emails.push(...String(readGiven(values.from)).split(/\s+/).filter(Boolean))
   if (emails.length === 0) throw new Stop(`Whom?\n\n${help}`, 2)
   if (values.revoke) return revoke(path, emails, values)
   const { expires, comment, code: claimCode, repeat } = values

@@ -1,13 +1,25 @@
 /** `badgekit listen`: receives webhooks on this machine, checks how they are signed, shows them. */
 import { randomBytes } from 'node:crypto'
-import { call, client, given, note, pathOf, readOptions, Stop, say, sayJson } from './lib/cli.mjs'
+import {
+  call,
+  client,
+  given,
+  note,
+  pathOf,
+  readOptions,
+  Stop,
+  say,
+  sayJson,
+  wholeNumber,
+} from './lib/cli.mjs'
 import { startReceiver } from './lib/receiver.mjs'
 
 export const help = `Usage: npx badgekit listen SYSTEM [options]      registers itself, and removes itself when it ends
-       npx badgekit listen --secret SECRET [options]  for a webhook that is registered already
+       npx badgekit listen [options]                  for a webhook that is registered already
 
   npx badgekit listen city
   npx badgekit listen city --events award --count 1 --json | jq .badge.slug
+  BADGEKIT_WEBHOOK_SECRET=… npx badgekit listen --port 9000
   npx badgekit listen city --url https://my-tunnel.example.org/   a tunnel of yours that leads to --port
 
 Each message is a line: what happened, to what, to whom, its id, and whether both signatures are good. One
@@ -23,7 +35,7 @@ that is not signed by the secret is answered 401, so that its sender tries again
 
 const text = /** @type {const} */ ({ type: 'string' })
 const flags = /** @type {const} */ ({
-  ...{ port: text, secret: text, url: text, events: text, format: text, count: text },
+  ...{ port: text, url: text, events: text, format: text, count: text },
   json: { type: 'boolean', default: false },
 })
 
@@ -31,9 +43,11 @@ const flags = /** @type {const} */ ({
 export async function run(argv) {
   const { values, positionals } = readOptions(argv, flags, help)
   const [system] = positionals
-  if ((system === undefined) === (values.secret === undefined)) throw new Stop(help, 2)
-  const secret = values.secret ?? `whsec_${randomBytes(32).toString('base64')}`
-  const wanted = Number(values.count ?? Number.POSITIVE_INFINITY)
+  if (positionals.length > 1) throw new Stop(help, 2)
+  const secret =
+    system === undefined ? givenSecret() : `whsec_${randomBytes(32).toString('base64')}`
+  const port = wholeNumber('port', values.port ?? '9000', { from: 0, to: 65_535 })
+  const wanted = values.count && wholeNumber('count', values.count, { from: 1, to: 1_000_000 })
   let [taken, forged] = [0, 0]
   /** @type {(value?: unknown) => void} */
   let end = () => {}
@@ -41,13 +55,13 @@ export async function run(argv) {
     end = done
   })
   const receiver = await startReceiver(
-    Number(values.port ?? 9000),
+    port,
     () => secret,
     (message) => {
       if (values.json) sayJson(message.body)
       else say(lineOf(message))
       if (!message.isSigned) forged++
-      else if (++taken >= wanted) setTimeout(end, 50)
+      else if (++taken === wanted) setTimeout(end, 50)
       return message.isSigned ? 204 : 401
     },
   )
@@ -66,6 +80,13 @@ export async function run(argv) {
     receiver.stop()
   }
   return forged > 0 ? 1 : 0
+}
+
+/** Of the environment: what stands in a command line, others on the machine can read. */
+function givenSecret() {
+  const secret = process.env.BADGEKIT_WEBHOOK_SECRET
+  if (secret) return secret
+  throw new Stop(`Which system, or which BADGEKIT_WEBHOOK_SECRET?\n\n${help}`, 2)
 }
 
 /**

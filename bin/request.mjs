@@ -1,9 +1,8 @@
 /** `badgekit request METHOD PATH [JSON]`, which `npm run api` is: one signed request from the shell. */
 import { readFileSync } from 'node:fs'
 import { extname } from 'node:path'
-import { explain, findClient, signedFetch } from '../scripts/sign.mjs'
-
-export const summary = 'one signed request: METHOD PATH [BODY]'
+import { explain, signedFetch } from '../scripts/sign.mjs'
+import { client, hintOf, note, readGiven, Stop } from './lib/cli.mjs'
 
 export const help = `Usage: npm run api -- METHOD PATH [BODY] [-H 'Name: value' ...]
        npx badgekit request METHOD PATH [BODY] [-H 'Name: value' ...]
@@ -39,7 +38,7 @@ function parseArguments(argv) {
       continue
     }
     const [, name, value] = /^([^:\s]+)\s*:\s*(.*)$/.exec(rest.shift() ?? '') ?? []
-    if (name === undefined || value === undefined) throw new Error("-H needs 'Name: value'.")
+    if (name === undefined || value === undefined) throw new Stop("-H needs 'Name: value'.", 2)
     headers[name.toLowerCase()] = value
   }
   const [method, path, body] = words
@@ -51,14 +50,15 @@ function parseArguments(argv) {
 function readBody(given) {
   if (given === undefined) return {}
   const file = given === '-' ? 0 : given.startsWith('@') ? given.slice(1) : undefined
-  const bytes = file === undefined ? Buffer.from(given) : readFileSync(file)
+  const bytes =
+    file === undefined ? Buffer.from(given) : file === 0 ? readFileSync(0) : readGiven(file)
   const type = typeof file === 'string' ? TYPES[extname(file)] : undefined
   if (type === undefined) {
     try {
       JSON.parse(bytes.toString('utf8'))
     } catch (error) {
       // Refused here: the server would only say it less clearly, after a look at the shell's quoting.
-      throw new Error(`The body is not JSON: ${/** @type {Error} */ (error).message}`)
+      throw new Stop(`The body is not JSON: ${/** @type {Error} */ (error).message}`, 2)
     }
   }
   return { bytes, type }
@@ -67,19 +67,16 @@ function readBody(given) {
 /** @param {string[]} argv */
 export async function run(argv) {
   const request = parseArguments(argv)
-  if (request === undefined) {
-    process.stderr.write(help)
-    return argv.length === 0 || argv.includes('--help') ? 0 : 2
-  }
-  const client = findClient()
+  if (request === undefined) throw new Stop(help, 2)
+  const who = client()
   const { bytes, type } = readBody(request.body)
   const headers = type ? { 'content-type': type, ...request.headers } : request.headers
   const started = performance.now()
   let response
   try {
-    response = await signedFetch(client, request.method, request.path, bytes, headers)
+    response = await signedFetch(who, request.method, request.path, bytes, headers)
   } catch (error) {
-    throw new Error(explain(error, client.url))
+    throw new Stop(explain(error, who.url))
   }
   const answer = Buffer.from(await response.arrayBuffer())
   const ms = Math.round(performance.now() - started)
@@ -99,5 +96,7 @@ export async function run(argv) {
   } else {
     process.stdout.write(answer)
   }
+  const hint = hintOf(response, who)
+  if (hint) note(hint)
   return response.status >= 400 ? 1 : 0
 }

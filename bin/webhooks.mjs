@@ -15,7 +15,7 @@ import {
 } from './lib/cli.mjs'
 
 export const help = `Usage: npx badgekit webhooks list SYSTEM
-       npx badgekit webhooks create SYSTEM URL [--secret TEXT] [--events award,revoke] [--format badgekit-1|events-1]
+       npx badgekit webhooks create SYSTEM URL [--events award,revoke] [--format badgekit-1|events-1]
        npx badgekit webhooks test SYSTEM ID
        npx badgekit webhooks log SYSTEM [--state pending|delivered|exhausted]
        npx badgekit webhooks delete SYSTEM ID
@@ -23,13 +23,13 @@ export const help = `Usage: npx badgekit webhooks list SYSTEM
   npx badgekit webhooks create city https://example.org/hook --events award
   npx badgekit webhooks test city 3       sends a ping and tells what came of it
 
-A secret is shown once, when it is made. \`badgekit listen\` receives them on this machine.
+A secret is shown once, when it is made; one of your own stands in BADGEKIT_WEBHOOK_SECRET. \`badgekit listen\` receives them on this machine.
 
   --json
 `
 
 const text = /** @type {const} */ ({ type: 'string' })
-const flags = { ...JSON_FLAG, secret: text, events: text, format: text, state: text }
+const flags = { ...JSON_FLAG, events: text, format: text, state: text }
 
 /** @param {string[]} argv */
 export function run(argv) {
@@ -50,7 +50,8 @@ export function run(argv) {
     create: async (rest) => {
       const { values, system, word } = parse(rest)
       const { json, events, state: _, ...members } = values
-      const body = given({ url: word, ...members, events: events?.split(',') })
+      const secret = process.env.BADGEKIT_WEBHOOK_SECRET || undefined
+      const body = given({ url: word, secret, ...members, events: events?.split(',') })
       const { webhook } = await call(client(), 'POST', `${system}/webhooks`, body)
       showOne(webhook, json)
       note('The secret is shown nowhere again.')

@@ -93,6 +93,20 @@ function readText(path) {
 export const localOrigin = (env = process.env) => `http://127.0.0.1:${env.PORT || 8787}`
 
 /**
+ * What a deploy left. The parser's own message would quote a secret.
+ * @param {string} text
+ * @param {string} path
+ * @returns {Record<string, string>}
+ */
+export function parseSecrets(text, path) {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new Error(`${path} is not JSON.`)
+  }
+}
+
+/**
  * Who signs, and where to: the environment first, then the file that a deploy left (`BADGEKIT_SECRETS`), then the
  * local server's `.dev.vars`.
  * @param {NodeJS.ProcessEnv} [env]
@@ -105,7 +119,7 @@ export function findClient(env = process.env) {
   if (env.BADGEKIT_SECRETS) {
     const text = readText(env.BADGEKIT_SECRETS)
     if (text === undefined) throw new Error(`There is no file ${env.BADGEKIT_SECRETS}.`)
-    found = JSON.parse(text)
+    found = parseSecrets(text, env.BADGEKIT_SECRETS)
   } else if (!env.BADGEKIT_SECRET) {
     const file = env.DEV_VARS || fileURLToPath(new URL('../.dev.vars', import.meta.url))
     found = { MASTER_SECRET: parseVars(readText(file) ?? '').MASTER_SECRET }

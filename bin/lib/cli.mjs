@@ -1,4 +1,5 @@
 /** What every command needs: its options, its client, its way to talk. */
+import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { explain, findClient, signedFetch } from '../../scripts/sign.mjs'
 
@@ -29,6 +30,19 @@ export function readOptions(argv, options, help) {
   } catch (error) {
     throw new Stop(`${/** @type {Error} */ (error).message}\n\n${help}`, 2)
   }
+}
+
+/**
+ * An option that is a whole number.
+ * @param {string} name
+ * @param {string} given
+ * @param {{ from: number, to: number }} bounds
+ */
+export function wholeNumber(name, given, { from, to }) {
+  const number = Number(given)
+  if (Number.isInteger(number) && given.trim() !== '' && number >= from && number <= to)
+    return number
+  throw new Stop(`--${name} is a whole number from ${from} to ${to}, not ${given}.`, 2)
 }
 
 /** @param {string} line */
@@ -75,9 +89,9 @@ function barOf(part) {
  * @returns {Promise<any>}
  */
 export async function call(client, method, path, body) {
-  const { status, answer } = await ask(client, method, path, body)
+  const { status, answer, hint } = await ask(client, method, path, body)
   if (status < 400) return answer
-  throw new Stop(`${method} ${path}: ${status} ${explainRefusal(answer)}`)
+  throw new Stop(`${method} ${path}: ${status} ${explainRefusal(answer)}${hint && `\n${hint}`}`)
 }
 
 /**
@@ -86,7 +100,7 @@ export async function call(client, method, path, body) {
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
- * @returns {Promise<{ status: number, answer: any }>}
+ * @returns {Promise<{ status: number, answer: any, hint: string }>}
  */
 export async function ask(client, method, path, body) {
   let response
@@ -97,12 +111,30 @@ export async function ask(client, method, path, body) {
   }
   const text = await response.text()
   try {
-    return { status: response.status, answer: JSON.parse(text) }
+    return { status: response.status, answer: JSON.parse(text), hint: hintOf(response, client) }
   } catch {
     throw new Stop(
       `${method} ${path}: ${response.status}, and no JSON: is ${client.url} a BadgeKit API?`,
     )
   }
+}
+
+/** How far apart, in milliseconds, two clocks may be: a token is good for a minute. */
+const APART = 30_000
+
+/**
+ * What may be wrong on this side when a signature is refused.
+ * @param {Response} response
+ * @param {Client} client
+ */
+export function hintOf({ status, headers }, { key, url }) {
+  if (status !== 401 && status !== 403) return ''
+  const ahead = Date.now() - Date.parse(headers.get('date') ?? '')
+  if (Math.abs(ahead) > APART) {
+    const seconds = Math.round(Math.abs(ahead) / 1000)
+    return `This machine's clock is ${seconds} s ${ahead > 0 ? 'ahead of' : 'behind'} the server's, and tokens end by it: set it right.`
+  }
+  return `It was signed as ${key} for ${url}: is that its secret, and may it do this? \`npx badgekit help\` tells where they come from.`
 }
 
 /** @param {any} answer */
@@ -111,6 +143,19 @@ function explainRefusal(answer) {
     ? answer.details.map((/** @type {any} */ one) => `\n  ${one.field}: ${one.message}`).join('')
     : ''
   return `${answer.message ?? answer.code ?? ''}${details}`
+}
+
+/** A file that somebody named. @param {string} path */
+export function readGiven(path) {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error)
+    throw new Stop(
+      code === 'ENOENT' ? `There is no file ${path}.` : `Cannot read ${path}: ${code}.`,
+      2,
+    )
+  }
 }
 
 /** The client of the environment. */

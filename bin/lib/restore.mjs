@@ -4,7 +4,7 @@ import { createReadStream, existsSync, readFileSync, rmSync, writeFileSync } fro
 import { createInterface } from 'node:readline'
 import { createGunzip } from 'node:zlib'
 import { Stop } from './cli.mjs'
-import { isGzip } from './mysqldump.mjs'
+import { isGzip } from './import/mysqldump.mjs'
 import { inserts, literal, quoted } from './sql.mjs'
 import { inOrder, tablesOf } from './tables.mjs'
 import { loadWorker } from './worker.mjs'

@@ -54,6 +54,16 @@ describe('badgekit help', () => {
     [['badges', 'show', 'city'], 'city does not name a badge'],
     [['issue', 'city/badges/zine'], 'Whom?'],
     [['systems', 'list', '--nothing'], "Unknown option '--nothing'"],
+    [['codes', 'create', 'city/badges/zine', '--count', 'x'], '--count is a whole number from 1'],
+    [['listen', 'city', '--port', '70000'], '--port is a whole number from 0 to 65535'],
+    [['listen'], 'which BADGEKIT_WEBHOOK_SECRET?'],
+    [['issue', 'city/badges/zine', '--from', 'nowhere.txt'], 'There is no file nowhere.txt'],
+    [['badges', 'create', 'city/badges/a', '--from', 'README.md'], 'README.md is not JSON'],
+    [['request', 'POST', '/systems', '{'], 'The body is not JSON'],
+    [['request', 'GET'], 'Usage: npm run api'],
+    [['export'], 'Say which database: --local or --remote'],
+    [['export', '--local', '--out', 'nowhere/backup'], 'Cannot write nowhere/backup: ENOENT'],
+    [['import', 'README.md', '--local', '--report', 'nowhere'], 'There is no folder nowhere'],
   ])(
     'ends with 2 what it does not understand: %j',
     async (args, said) => {
@@ -219,6 +229,40 @@ describe('daily work', () => {
     const { api } = JSON.parse(readFileSync('package.json', 'utf8')).scripts
     expect(api).toBe('node bin/badgekit.mjs request')
   }, 30_000)
+})
+
+describe('a refusal', () => {
+  it('says as whom it was signed, and when a clock is wrong', async () => {
+    const wrong = await badgekit(['systems', 'list'], { ...env, BADGEKIT_SECRET: 'wrong' })
+    expect(wrong).toMatchObject({ code: 1, out: '' })
+    expect(wrong.err).toContain(`It was signed as master for ${server.url}`)
+    expect(wrong.err).not.toContain('BADGEKIT_SECRET=wrong')
+
+    const late = createServer((_, response) => {
+      const date = new Date(Date.now() + 7_200_000).toUTCString()
+      response.writeHead(403, { date, 'content-type': 'application/json' })
+      response.end(JSON.stringify({ code: 'NotAuthorized', message: 'Token is expired' }))
+    })
+    await new Promise<void>((done) => late.listen(0, '127.0.0.1', done))
+    const url = `http://127.0.0.1:${(late.address() as AddressInfo).port}`
+    for (const args of [
+      ['systems', 'list'],
+      ['request', 'GET', '/systems'],
+    ]) {
+      const told = await badgekit(args, { ...env, BADGEKIT_URL: url })
+      expect(told.code).toBe(1)
+      expect(told.err).toMatch(/clock is 7\d\d\d s behind the server's/)
+    }
+    late.close()
+  }, 60_000)
+
+  it('quotes no secret of a file that it cannot read', async () => {
+    const file = join(folder, 'broken.json')
+    writeFileSync(file, '{"MASTER_SECRET": "abc\n')
+    const { BADGEKIT_SECRET, ...rest } = env
+    const told = await badgekit(['systems', 'list'], { ...rest, BADGEKIT_SECRETS: file })
+    expect(told).toMatchObject({ code: 2, out: '', err: `${file} is not JSON.\n` })
+  }, 60_000)
 })
 
 describe('badgekit listen', () => {

@@ -273,7 +273,7 @@ describe('badgekit export and import', () => {
       existsSync(state) ? Number(JSON.parse(readFileSync(state, 'utf8')).lines) : 0
     const killed = badgekit(['import', large, ...at(to)], env(first))
     for (let tries = 0; tries < 4_000 && lines() === 0; tries++) await sleep(10)
-    killed.child.kill('SIGKILL')
+    killed.kill()
     await killed
     expect(lines()).toBeGreaterThan(0)
     expect(lines()).toBeLessThan(20_000)
@@ -296,6 +296,11 @@ describe('badgekit export and import', () => {
     const full = await attempt(lines.join('\n'), second)
     expect(full).toMatchObject({ code: 1, err: expect.stringContaining('not empty: ') })
     expect(Object.values(await countsOf(join(folder, 'third'))).reduce((a, b) => a + b, 0)).toBe(0)
+    // An export that cannot be made leaves the last one alone.
+    const unmade = await badgekit(['export', '--remote', '--out', backup], { WRANGLER: '/nowhere' })
+    expect(unmade.code).toBe(1)
+    expect(readFileSync(backup, 'utf8')).toBe(lines.join('\n'))
+    expect(existsSync(`${backup}~`)).toBe(false)
     appendFileSync(join(folder, 'wrong.ndjson'), '{}\n')
     expect(
       await badgekit(

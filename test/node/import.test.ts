@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openLocal } from '../../bin/lib/database.mjs'
-import { bytesOf, rowsOf, textOf } from '../../bin/lib/mysqldump.mjs'
+import { bytesOf, rowsOf, textOf } from '../../bin/lib/import/mysqldump.mjs'
 import { loadWorker } from '../../bin/lib/worker.mjs'
 import { parseVars } from '../../scripts/sign.mjs'
 import { awardSlug, writeDump, writeLarge } from './oldDump.mjs'
@@ -373,8 +373,10 @@ describe('badgekit import of an old organisation', () => {
         [1, 'city', 'Again', 'https://a.example.org', null, null, null],
         [2, 'village', 'Village', 'https://v.example.org', null, null, 2],
       ],
-      consumers: [[1, 'villager', 'secret', null, 2]],
-      images: ORGANISATION.images.map(([id, slug, ...rest]) => [id, `${slug}x`, ...rest]),
+      consumers: [
+        [1, 'villager', 'secret', null, 2],
+        [2, 'radical', 'secret', null, 2],
+      ],
       badgeInstances: [
         [9, 'village-award', 'ada@example.org', '2014-05-14 19:11:52', null, null, 3],
       ],
@@ -387,10 +389,15 @@ describe('badgekit import of an old organisation', () => {
     const report = JSON.parse(told.out)
     expect(report.keepsNumbers).toBe(false)
     expect(report.rejected.systems).toEqual({ 'the database has a system with this slug': 1 })
+    expect(report.rejected.consumers).toEqual({ 'the database has this key already': 1 })
+    expect(report.changed.images).toEqual({
+      'the database has its address already: it has a new one': expect.any(Number),
+    })
     expect(report.tables.badgeInstances).toMatchObject({ read: 1, written: 1 })
     server = await startServer({ folder: home, port })
     const { body } = await server.call('GET', '/systems/village/badges/walker')
     expect(body.badge.id).toBeGreaterThan(14)
+    expect(Buffer.from(await (await fetch(body.badge.imageUrl)).arrayBuffer())).toEqual(png())
     expect((await open('/public/assertions/village-award')).status).toBe(200)
     expect((await server.call('GET', '/systems?page=1&count=1')).body.pageData.total).toBe(3)
   }, 120_000)
@@ -425,7 +432,7 @@ describe('badgekit import', () => {
       tries++
     )
       await sleep(10)
-    first.child.kill('SIGKILL')
+    first.kill()
     await first
     const { written } = at()
     expect(written.badgeInstances).toBeGreaterThan(0)

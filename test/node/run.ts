@@ -11,6 +11,8 @@ export function badgekit(args: string[], env: Record<string, string> = {}) {
   const child = spawn(process.execPath, [resolve('bin/badgekit.mjs'), ...args], {
     env: { ...outer, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
+    // A group of its own, which `kill` ends: the database's process outlives a parent that was killed.
+    detached: true,
   })
   let [out, err] = ['', '']
   child.stdout.on('data', (data) => {
@@ -22,7 +24,8 @@ export function badgekit(args: string[], env: Record<string, string> = {}) {
   const ended = new Promise<{ code: number | null; out: string; err: string }>((done) =>
     child.on('close', (code) => done({ code, out, err })),
   )
-  return Object.assign(ended, { child })
+  const kill = () => process.kill(-(child.pid ?? 0), 'SIGKILL')
+  return Object.assign(ended, { child, kill })
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { rowsOf, textOf } from './mysqldump.mjs'
+import { folded } from './values.mjs'
 
 /** @typedef {import('./mysqldump.mjs').Value} Value */
 /** A row by its columns. @typedef {Record<string, Value>} Old */
@@ -33,10 +34,6 @@ const NAMES = new Map(TABLES.map((name) => [name.toLowerCase(), name]))
 /** MySQL on Windows and macOS writes names of tables in lower case. @param {string} table */
 export const nameOf = (table) => NAMES.get(table.toLowerCase())
 
-/** @typedef {{ id: number, old: Old, systemId: number, issuerId: number | null, programId: number | null }} Placed */
-/** @typedef {{ id: number, systemId: number, slug: string, image: string | null, data: boolean }} ImagePlace */
-/** @typedef {(kind: 'changed' | 'rejected', table: string, reason: string, old: Old, more?: object) => void} Tell */
-
 /** @param {import('./mysqldump.mjs').Row} row @returns {Old} */
 export function oldOf({ columns, values }) {
   /** @type {Old} */
@@ -45,14 +42,8 @@ export function oldOf({ columns, values }) {
   return old
 }
 
-/** @param {Value | undefined} value */
-export const numberOf = (value) => (value == null || value === '' ? null : Number(value))
-
 /** A text of its own: a piece of a dump's buffer would keep all of the buffer. @param {Value | undefined} value */
 const owned = (value) => (value == null ? null : Buffer.from(value, 'latin1').toString('latin1'))
-
-/** What is compared without ASCII case: our slugs. @param {string} text */
-export const folded = (text) => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
 
 /** 48 bits of a text: enough to tell a hundred thousand slugs apart, in a number. @param {string} text */
 const short = (text) => createHash('md5').update(folded(text)).digest().readUIntBE(0, 6)
@@ -77,7 +68,7 @@ export class Survey {
     }
     /** What was read of each badge, without its texts. @type {Map<number, Old>} */
     this.badges = new Map()
-    /** @type {Map<number, { slug: string, isRemote: boolean, url: string | null }>} */
+    /** @type {Map<number, { slug: string, url: string | null }>} */
     this.images = new Map()
     /** Badges with awards. @type {Set<number>} */
     this.awarded = new Set()
@@ -129,7 +120,7 @@ export class Survey {
     else if (table === 'images') {
       const url = textOf(owned(old.url))
       const slug = textOf(owned(old.slug)) ?? ''
-      this.images.set(id, { slug, isRemote: !!url, url: url || null })
+      this.images.set(id, { slug, url: url || null })
     } else if (table === 'badges') {
       const { slug = null, systemId = null, issuerId = null, programId = null } = old
       const missing = BADGE.find((name) => old[name] == null) ?? null

@@ -4,12 +4,14 @@
  */
 import { createHash } from 'node:crypto'
 import { textOf } from './mysqldump.mjs'
-import { folded, numberOf } from './survey.mjs'
+import { folded, numberOf } from './values.mjs'
 
 /** @typedef {import('./survey.mjs').Survey} Survey */
 /** @typedef {import('./survey.mjs').Old} Old */
 /** A place in the old numbers. @typedef {{ systemId: number, issuerId: number | null, programId: number | null }} Place */
 /** @typedef {{ reason: string }} Refused */
+/** By table: names that the target has already. @typedef {Record<string, Set<string>>} Taken */
+/** An image of one system. @typedef {{ id: number, systemId: number, slug: string, image: string }} ImagePlace */
 
 const GONE = {
   systems: 'its system is gone',
@@ -24,13 +26,14 @@ export const lacks = (old, names) => names.find((name) => old[name] == null)
 export class Places {
   /**
    * @param {Survey} survey
-   * @param {Set<string>} taken folded slugs of systems that the target has already
+   * @param {Taken} taken
    */
   constructor(survey, taken) {
     this.survey = survey
+    this.taken = taken
     /** The container's place, or why it cannot be kept. @type {Record<string, Map<number, Place | Refused>>} */
     this.containers = {
-      systems: this.judge('systems', () => this.placeOfSystem(), taken),
+      systems: this.judge('systems', () => this.placeOfSystem(), taken.systems),
       issuers: new Map(),
       programs: new Map(),
     }
@@ -163,7 +166,7 @@ export class Places {
   /**
    * An image belongs to one system: one that several use becomes several, and each system's others keep their addresses.
    * Numbers of copies come after all others.
-   * @returns {Map<string, import('./survey.mjs').ImagePlace>} by old number and system
+   * @returns {Map<string, ImagePlace>} by old number and system
    */
   placeImages() {
     /** @type {Map<number, Set<number>>} */
@@ -186,21 +189,21 @@ export class Places {
     const kept = [...this.survey.olds.systems.keys()].filter((id) => this.container('systems', id))
     // Each PUT of the original made a new image and left the old one: its address may be in use out there.
     const only = kept.length === 1 ? kept[0] : undefined
-    /** @type {Map<string, import('./survey.mjs').ImagePlace>} */
+    /** @type {Map<string, ImagePlace>} */
     const placed = new Map()
     let next = this.survey.maxId.images ?? 0
     for (const [id, { slug, url }] of this.survey.images) {
       const systems = [...(users.get(id) ?? [])].sort((a, b) => a - b)
       if (systems.length === 0 && only !== undefined) systems.push(only)
       for (const [i, systemId] of systems.entries()) {
-        const own = i === 0 ? slug : createHash('md5').update(`${slug}/${systemId}`).digest('hex')
+        const isOld = i === 0 && !this.taken.images?.has(folded(slug))
+        const own = isOld ? slug : createHash('md5').update(`${slug}/${systemId}`).digest('hex')
         const image = url ?? `/public/images/${own}`
         placed.set(`${id}/${systemId}`, {
           id: i === 0 ? id : ++next,
           systemId,
           slug: own,
           image,
-          data: url === null,
         })
       }
     }

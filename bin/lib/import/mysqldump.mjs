@@ -5,7 +5,7 @@
  */
 import { closeSync, createReadStream, openSync, readSync } from 'node:fs'
 import { createGunzip } from 'node:zlib'
-import { Stop } from './cli.mjs'
+import { Stop } from '../cli.mjs'
 
 /** A text or blob as its bytes, one character each; a number as it was written; null. @typedef {string | null} Value */
 /**
