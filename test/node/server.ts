@@ -58,9 +58,13 @@ function launch(folder: string, port: number) {
     },
     stdio: ['ignore', log, log],
   })
+  // Twice, it would close a file that somebody else has opened since.
+  let isStopped = false
   return {
     place: { url: `http://127.0.0.1:${port}`, folder },
     async stop() {
+      if (isStopped) return
+      isStopped = true
       child.kill('SIGTERM')
       await until(() => child.exitCode !== null || child.signalCode !== null, 20_000)
       closeSync(log)

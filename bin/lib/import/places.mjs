@@ -196,8 +196,7 @@ export class Places {
       const systems = [...(users.get(id) ?? [])].sort((a, b) => a - b)
       if (systems.length === 0 && only !== undefined) systems.push(only)
       for (const [i, systemId] of systems.entries()) {
-        const isOld = i === 0 && !this.taken.images?.has(folded(slug))
-        const own = isOld ? slug : createHash('md5').update(`${slug}/${systemId}`).digest('hex')
+        const own = i === 0 && this.isFree(slug) ? slug : this.newSlug(slug, systemId)
         const image = url ?? `/public/images/${own}`
         placed.set(`${id}/${systemId}`, {
           id: i === 0 ? id : ++next,
@@ -208,6 +207,19 @@ export class Places {
       }
     }
     return placed
+  }
+
+  /** Whether no image of the target has it. @param {string} slug */
+  isFree(slug) {
+    return !this.taken.images?.has(folded(slug))
+  }
+
+  /** The same each time that the import goes on. @param {string} slug @param {number} systemId */
+  newSlug(slug, systemId) {
+    for (let n = 0; ; n++) {
+      const made = createHash('md5').update(`${slug}/${systemId}/${n}`).digest('hex')
+      if (this.isFree(made)) return made
+    }
   }
 
   /** The images that an old one has become. @param {number} id */
