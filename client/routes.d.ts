@@ -345,6 +345,53 @@ export interface ExportPrivacy {
   email: string
 }
 
+export interface Health {
+  /** Whether every `ok` below is true */
+  ready: boolean
+  version: string
+  database: {
+    ok: boolean
+  }
+  migrations: {
+    ok: boolean
+    /** The newest one that this version needs */
+    newest: string
+  }
+  sweep: {
+    ok: boolean
+    /** How long ago the recurring duties ran; null when they never did */
+    seconds: number | null
+  }
+  deliveries: {
+    ok: boolean
+    /** How long the oldest delivery is due that could go; null when none is */
+    oldestSeconds: number | null
+  }
+  queues: {
+    /** Null when the queue does not tell */
+    deliveries: {
+      /** How many messages wait */
+      backlog: number
+      /** How long the oldest has waited */
+      oldestSeconds: number | null
+    } | null
+    /** Null when the queue does not tell */
+    slow: {
+      /** How many messages wait */
+      backlog: number
+      /** How long the oldest has waited */
+      oldestSeconds: number | null
+    } | null
+    /** Null when the queue does not tell */
+    dead: {
+      /** How many messages wait */
+      backlog: number
+      /** How long the oldest has waited */
+      oldestSeconds: number | null
+    } | null
+  }
+}
+
 export interface Instance {
   slug: string
   email: string
@@ -2169,6 +2216,15 @@ export interface AtPublic {
   readonly verify: AtPublicVerify
 }
 
+export interface AtHealthReady {
+  /** Say whether the service can do its work. */
+  get(query?: undefined, options?: Options): Promise<Health>
+}
+
+export interface AtHealth {
+  readonly ready: AtHealthReady
+}
+
 export interface AtHealthcheck {
   /** Say that the service runs. */
   get(query?: undefined, options?: Options): Promise<{
@@ -2180,5 +2236,6 @@ export interface AtHealthcheck {
 export interface Routes {
   readonly systems: AtSystems
   readonly public: AtPublic
+  readonly health: AtHealth
   readonly healthcheck: AtHealthcheck
 }

@@ -373,6 +373,7 @@ async function tellOfErrors(send) {
   await send('media type', 'POST', `${CITY}/badges`, '<badge/>', xml)
   await send('missing', 'GET', `${CITY}/badges/nothing`)
   await send('unknown path', 'GET', '/nowhere')
+  await send('ready', 'GET', '/health/ready')
   await send('method', 'POST', '/healthcheck')
   await send('conflict', 'POST', '/systems', container('city', 'Another'))
 }
@@ -409,7 +410,10 @@ function normaliser(places) {
           isNow(Number(time) * 1000) ? String(CLOCK / 1000) : time,
         )
         .replace(/"secret":"(whsec_)?[^"]+"/g, (_all, start = '') => `"secret":"${start}…"`)
-        .replace(/(?<="ms":)\d+/g, '12')
+        .replace(/(?<="(?:ms|seconds)":)\d+/g, '12')
+        .replace(/"backlog":\d+,"oldestSeconds":(?:\d+|null)/g, '"backlog":0,"oldestSeconds":null')
+        .replace(/(?<="oldestSeconds":)\d+/g, 'null')
+        .replace(/(?<="newest":")\w+(?=\.sql")/g, '0003_credentials')
         .replace(/(?<=\bevt_)[0-9a-f]{32}(?=_\d)/g, invented)
         .replace(/(?<="request":")[0-9a-f]{24}(?=")/g, invented)
         .replace(/(?<="ping-)[0-9a-f]{16}(?=")/g, invented)

@@ -108,8 +108,12 @@ const ERRORS = {
     'TooManyRequests',
     'Too much was asked for, or tried in vain; `Retry-After` says when to try again',
   ],
+  503: ['NotReady', 'Something that the service needs is missing'],
   default: ['Failure', 'Anything else, such as 503 with `Retry-After`: send the request again'],
 }
+
+/** Those of them whose body is that of the good answer. */
+const IN_KIND = ['410', '503']
 
 const DESCRIPTION = `${description}.
 
@@ -348,13 +352,14 @@ function errorsOf(method, path, operation) {
     ...(method === 'get' ? [] : ['413', '415']),
     ...(isSigned && method === 'post' ? ['422'] : []),
     ...(isSigned || method === 'post' ? ['429'] : []),
+    ...(path === '/health/ready' ? ['503'] : []),
     'default',
   ]
   return Object.fromEntries(
     statuses.map((status) => {
       const [name, description] = ERRORS[/** @type {400} */ (/** @type {unknown} */ (status))]
-      // What is gone is told in the form that it had.
-      if (status === '410')
+      // What is gone, or not ready, is told in the form that it would have.
+      if (IN_KIND.includes(status))
         return [status, { description, content: operation.responses[200].content }]
       return [status, { $ref: `#/components/responses/${name}` }]
     }),
@@ -454,14 +459,16 @@ function framed(operations, codes) {
   const tags = new Set(Object.values(operations).flatMap((item) => Object.values(item)[0].tags))
   const known = Object.entries(TAGS).filter(([name]) => tags.has(name))
   const others = [...tags].filter((name) => !(name in TAGS)).sort()
-  const { 410: _gone, ...named } = ERRORS
-  const responses = Object.values(named).map(([name, description]) => [
-    name,
-    {
-      description,
-      content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
-    },
-  ])
+  const named = Object.entries(ERRORS).filter(([status]) => !IN_KIND.includes(status))
+  const responses = named
+    .map(([, one]) => one)
+    .map(([name, description]) => [
+      name,
+      {
+        description,
+        content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
+      },
+    ])
   return {
     openapi: '3.1.0',
     info: {

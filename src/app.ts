@@ -23,6 +23,7 @@ import { badges } from './routes/badges'
 import { codes } from './routes/codes'
 import { containers } from './routes/containers'
 import { deliveries } from './routes/deliveries'
+import { health } from './routes/health'
 import { instances } from './routes/instances'
 import { jobs } from './routes/jobs'
 import { keys } from './routes/keys'
@@ -56,6 +57,7 @@ app.route(
   verifyRoutes((request, c) => Promise.resolve(app.fetch(request, c.env, c.executionCtx))),
 )
 app.route('/', publicRoutes)
+app.route('/', health)
 app.route('/', openBadges)
 // ── Everything below needs a signature ──
 app.use(unkept, readBody, slowed(authenticate), callers, idempotent)

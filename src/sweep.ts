@@ -17,12 +17,12 @@ import { forgetOld } from './store/retention'
 import { staleLists } from './store/statusLists'
 
 /** A sweep that is later than this, in milliseconds, is run by whoever notices: the cron is only its first heart. */
-const LATE = 3 * 60_000
+export const LATE = 3 * 60_000
 /** What has been due for so long was rung for and not heard: the sweep delivers it itself, so many in one run at the most. */
 const UNHEARD = 60_000
 const MAX_OWN = 60
 /** A delivery that could go and has not for so long is an alarm. */
-const ALARM = 10 * 60_000
+export const ALARM = 10 * 60_000
 /** A running job on which nobody has worked for so long is rung for. */
 const IDLE = 60_000
 

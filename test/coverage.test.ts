@@ -118,6 +118,7 @@ const TABLE: Endpoint[] = [
 const ADDITIONS = [
   'POST /public/verify',
   'GET /images/:image',
+  'GET /health/ready',
   'GET /openapi.json',
   'GET /docs',
   'GET /public/v2/assertions/:instance',

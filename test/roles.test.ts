@@ -112,7 +112,7 @@ const NEEDS = new Map(spelled.map(([route, need]) => [route, route === OWN ? 'ad
 
 /** The private routes: what asks for a signature. */
 const open =
-  /^POST \/public\/verify$|^GET \/(?:$|healthcheck|openapi\.json|docs|public\/|images\/|issuers\/|\.well-known)/
+  /^POST \/public\/verify$|^GET \/(?:$|healthcheck|health\/ready|openapi\.json|docs|public\/|images\/|issuers\/|\.well-known)/
 const routes = [
   ...new Set(
     app.routes

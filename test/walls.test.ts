@@ -184,7 +184,8 @@ async function changesNothing<T>(calls: () => Promise<T>): Promise<T> {
 
 // ── The routes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const OPEN = /^\/(?:$|healthcheck|openapi\.json|docs|public\/|images\/|did\.json|\.well-known)/
+const OPEN =
+  /^\/(?:$|healthcheck|health\/ready|openapi\.json|docs|public\/|images\/|did\.json|\.well-known)/
 const routes = [
   ...new Set(
     app.routes

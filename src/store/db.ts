@@ -107,7 +107,8 @@ export const pause = (attempt: number) =>
 
 const LATE = 'The database did not answer in time'
 
-function before<T>(deadline: number, work: Promise<T>): Promise<T> {
+/** The same, unless it takes longer than `deadline` milliseconds. */
+export function before<T>(deadline: number, work: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | null = null
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(unavailable(LATE)), deadline)

@@ -206,22 +206,33 @@ const SWEEP_EACH = 50
 /** What is due, and since when: missed by the doorbell, left by a dead worker, or late on the schedule. */
 export type Overdue = Due & { nextAt: number }
 
+/** The webhooks that something waits for. */
+const waiting = sql`waiting (webhookId) as (
+    select min(webhookId) from deliveries where state = 'pending'
+    union all
+    select (select min(webhookId) from deliveries where state = 'pending' and webhookId > waiting.webhookId)
+    from waiting where waiting.webhookId is not null)`
+
 /**
  * Webhook by webhook, so that what waits for one that rests or is switched off is not even read; the oldest of each first, so
  * that one with many takes no other's place.
  */
 export const dueDeliveries = (now: number): Statement<Overdue> => sql<Overdue>`
-  with recursive waiting (webhookId) as (
-    select min(webhookId) from deliveries where state = 'pending'
-    union all
-    select (select min(webhookId) from deliveries where state = 'pending' and webhookId > waiting.webhookId)
-    from waiting where waiting.webhookId is not null)
+  with recursive ${waiting}
   select ${dueColumns}, d.nextAt
   from waiting cross join webhooks w on w.id = waiting.webhookId and ${isActive} and w.blockedUntil <= ${now}
   cross join deliveries d on d.id in (
     select d.id from deliveries d where d.webhookId = w.id and ${isDue(now)} and not ${isHeld(now)}
     order by d.nextAt limit ${SWEEP_EACH})
   order by row_number() over (partition by d.webhookId order by d.nextAt), d.nextAt limit ${SWEEP_LIMIT}`
+
+/** Since when a delivery is due that could go: what a webhook that fails has waiting, waits for the webhook. */
+export const oldestDue = (now: number): Statement<{ nextAt: number | null }> => sql<{
+  nextAt: number | null
+}>`
+  with recursive ${waiting}
+  select min((select d.nextAt from deliveries d where d.webhookId = w.id and ${isDue(now)} order by d.nextAt limit 1)) as nextAt
+  from waiting cross join webhooks w on w.id = waiting.webhookId and ${isActive} and w.failures = 0`
 
 /** Keeps a message that the queue gave up on: a bug to look at, as the delivery itself is found by the sweep. */
 export const recordQueueFault = (db: Db, queue: string, message: string, now: number) =>
