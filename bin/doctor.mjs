@@ -21,16 +21,18 @@ export const help = `Usage: npx badgekit doctor [--read-only] [--json]
 It looks from outside, and takes up to two minutes:
 
   address    it answers, over https, and is what it should be
+  ready      what /health/ready says: database, migrations, sweep, oldest delivery, queues
   clock      this machine's and the server's agree: tokens end by it
   signature  the secret is accepted, and a wrong one is not
-  database   every kind of table can be read and written: migrations are applied
+  database   every kind of table can be read and written
+  secrets    a key is made, sealed, and opened again when it signs
   award      a test award is made, in a system that is deleted again
-  verifier   anyone can verify it, who sends no User-Agent and takes JSON: no zone challenges them
+  verifier   anyone can read and verify it, in all versions, who sends no User-Agent: no zone challenges them
   queue      an event sets off a delivery at once
   cron       the sweep seals the audit within the next minutes
   revoke     the award's public address says 410 as soon as it is revoked
 
-As another key than master, or with --read-only, it stops after the signature. Exit code 1 when something is bad.
+As another key than master, or with --read-only, it stops after the signature, and writes nothing. Exit code 1 when something is bad.
 `
 
 const flags = /** @type {const} */ ({
@@ -79,6 +81,7 @@ class Doctor {
   async examine(isReadOnly) {
     const reached = await this.check('address', () => this.address())
     if (!reached) return
+    await this.check('ready', () => this.ready())
     await this.check('clock', () => this.clock())
     const signed = await this.check('signature', () => this.signature())
     if (!signed || isReadOnly || this.who.key !== 'master') {
@@ -100,6 +103,7 @@ class Doctor {
 
   async treat() {
     if (!(await this.check('database', () => this.database()))) return
+    await this.check('secrets', () => this.secrets())
     const events = await this.watch()
     try {
       if (!(await this.check('award', () => this.award()))) return
@@ -151,6 +155,25 @@ class Doctor {
     return `${url} is ${app} ${version}`
   }
 
+  async ready() {
+    const { status, headers, body } = await look(`${this.who.url}/health/ready`)
+    const challenged = challenge(status, headers)
+    if (challenged) throw new Bad(challenged)
+    if (status === 404)
+      throw new Warning('it is older than this program: there is no /health/ready')
+    const { ready, version: _, queues, ...parts } = parsed(body)
+    if (ready === undefined) throw new Bad(`/health/ready answers ${status}, and not as it should.`)
+    const ill = Object.keys(parts).filter((name) => !parts[name].ok)
+    if (ill.length > 0) {
+      const told = ill.map((name) => `${name} ${JSON.stringify(parts[name])}`).join(', ')
+      throw new Bad(`not ready: ${told} (docs/operate.md)`)
+    }
+    const waiting = Object.entries(queues).flatMap(([name, one]) =>
+      one?.backlog > 0 ? `${one.backlog} in ${name}` : [],
+    )
+    return `the sweep ran ${parts.sweep.seconds} s ago; waiting: ${waiting.join(', ') || 'nothing'}`
+  }
+
   async clock() {
     const apart = Math.abs(Date.now() - Date.parse(String(this.date))) / 1000
     if (Number.isNaN(apart)) {
@@ -197,6 +220,16 @@ class Doctor {
     ]
     for (const list of lists) await call(who, 'GET', `/systems/${system}/${list}`)
     return `written and read: ${lists.join(', ')}`
+  }
+
+  /** A secret that is sealed under ENCRYPTION_KEYS, and opened for the first request that it signs. */
+  async secrets() {
+    const { who, system } = this
+    const made = await call(who, 'POST', `/systems/${system}/keys`, { role: 'read' })
+    const { key, secret } = made.key
+    const { status, answer } = await ask({ ...who, key, secret }, 'GET', `/systems/${system}`)
+    if (status >= 400) throw new Bad(`A key that was just made is refused: ${answer.message}`)
+    return 'a key was sealed, opened, and has signed'
   }
 
   /**
@@ -289,7 +322,19 @@ class Doctor {
     const { status, headers } = await look(badge.image)
     if (status !== 200)
       throw new Bad(challenge(status, headers) ?? `The badge's image answers ${status}.`)
-    return 'assertion, badge, issuer and image can be read by programs'
+    const { openBadges2, openBadges3 } = this.instance.urls
+    await document(openBadges2)
+    await document(openBadges3)
+    for (const url of [assertionUrl, openBadges2, openBadges3]) await this.verified(url)
+    return 'it can be read by programs, and verifies in 1.1, 2.0 and 3.0'
+  }
+
+  /** What the deployment's own verifier says. @param {string} url */
+  async verified(url) {
+    const { status, answer } = await ask(this.who, 'POST', '/public/verify', { url })
+    if (status < 400 && answer.verified) return
+    const failed = answer.steps?.find((/** @type {any} */ step) => step.result === 'failed')
+    throw new Bad(`${url} does not verify: ${failed?.message ?? answer.message ?? status}`)
   }
 
   async revoke() {

@@ -325,9 +325,11 @@ describe('badgekit doctor', () => {
     ).toEqual(
       [
         'address',
+        'ready',
         'clock',
         'signature',
         'database',
+        'secrets',
         'award',
         'verifier',
         'queue',
@@ -355,12 +357,18 @@ describe('badgekit doctor', () => {
   }, 60_000)
 
   it('detects a zone that challenges programs, and another address than the badges say', async () => {
-    let mode: 'challenge' | 'plain' = 'challenge'
+    let mode: 'challenge' | 'plain' | 'ill' = 'challenge'
     const proxy = createServer(async (request, response) => {
       if (mode === 'challenge' && !request.headers['user-agent']) {
         response
           .writeHead(403, { 'content-type': 'text/html', 'cf-mitigated': 'challenge' })
           .end('<html>')
+        return
+      }
+      if (mode === 'ill' && request.url === '/health/ready') {
+        const migrations = { ok: false, newest: '0009_x.sql' }
+        const told = { ready: false, version: '1', migrations, sweep: { ok: true }, queues: {} }
+        response.writeHead(503, { 'content-type': 'application/json' }).end(JSON.stringify(told))
         return
       }
       const pieces: Buffer[] = []
@@ -381,7 +389,8 @@ describe('badgekit doctor', () => {
     })
     await new Promise<void>((done) => proxy.listen(0, '127.0.0.1', done))
     const origin = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
-    const doctor = () => badgekit(['doctor', '--json'], { ...env, BADGEKIT_URL: origin })
+    const doctor = (...args: string[]) =>
+      badgekit(['doctor', '--json', ...args], { ...env, BADGEKIT_URL: origin })
     const challenged = JSON.parse((await doctor()).out)
     expect(challenged.findings).toEqual([
       {
@@ -398,6 +407,16 @@ describe('badgekit doctor', () => {
       state: 'bad',
       told: expect.stringContaining('which is PUBLIC_ORIGIN?'),
     })
+    mode = 'ill'
+    const ill = await doctor('--read-only')
+    expect(ill.code).toBe(1)
+    expect(JSON.parse(ill.out).findings).toMatchObject([
+      { name: 'address', state: 'good' },
+      { name: 'ready', state: 'bad', told: expect.stringContaining('migrations {"ok":false,') },
+      { name: 'clock' },
+      { name: 'signature', state: 'good' },
+      { name: 'the rest', state: 'skipped' },
+    ])
     proxy.close()
   }, 120_000)
 })
