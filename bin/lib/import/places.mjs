@@ -191,7 +191,7 @@ export class Places {
     const only = kept.length === 1 ? kept[0] : undefined
     /** @type {Map<string, ImagePlace>} */
     const placed = new Map()
-    let next = this.survey.maxId.images ?? 0
+    let next = this.survey.lastImage
     for (const [id, { slug, url }] of this.survey.images) {
       const systems = [...(users.get(id) ?? [])].sort((a, b) => a - b)
       if (systems.length === 0 && only !== undefined) systems.push(only)

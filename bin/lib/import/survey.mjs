@@ -78,7 +78,8 @@ export class Survey {
     this.reviews = new Map()
     /** Applications and reviews whose slug another has. @type {Set<string>} */
     this.repeated = new Set()
-    this.maxId = /** @type {Record<string, number>} */ ({})
+    /** The last image's number. */
+    this.lastImage = 0
   }
 
   /**
@@ -97,7 +98,6 @@ export class Survey {
       this.counts[table] = (this.counts[table] ?? 0) + 1
       const old = oldOf(row)
       const id = Number(old.id)
-      this.maxId[table] = Math.max(this.maxId[table] ?? 0, id)
       const seen = slugs[table]
       if (seen) {
         const slug = short(textOf(old.slug) ?? '')
@@ -121,6 +121,7 @@ export class Survey {
       const url = textOf(owned(old.url))
       const slug = textOf(owned(old.slug)) ?? ''
       this.images.set(id, { slug, url: url || null })
+      this.lastImage = Math.max(this.lastImage, id)
     } else if (table === 'badges') {
       const { slug = null, systemId = null, issuerId = null, programId = null } = old
       const missing = BADGE.find((name) => old[name] == null) ?? null
