@@ -194,16 +194,18 @@ function parsed(text) {
 }
 
 /**
- * Applies our migrations, each as one batch.
+ * Applies our migrations, each as one batch, and notes them as wrangler does.
  * @param {Server} server
  */
 export async function migrate(server) {
   const db = await server.db()
   const folder = join(ROOT, 'migrations')
+  await db.prepare('create table d1_migrations (name text unique)').run()
   for (const file of readdirSync(folder).sort()) {
     if (!file.endsWith('.sql')) continue
     const statements = readFileSync(join(folder, file), 'utf8').split('--> statement-breakpoint')
-    await db.batch(statements.map((statement) => db.prepare(statement)))
+    const all = [...statements, `insert into d1_migrations values ('${file}')`]
+    await db.batch(all.map((statement) => db.prepare(statement)))
   }
 }
 
