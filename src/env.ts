@@ -9,6 +9,8 @@ declare global {
 
 /** What the platform hands the Worker: `wrangler.toml`, the secrets, and the local switches of `.dev.vars`. */
 export type Bindings = Cloudflare.Env & {
+  /** Where a data point of each request goes, if an operator binds a dataset. */
+  ANALYTICS?: AnalyticsEngineDataset
   /** The address that documents give for issuers which have none of their own. */
   CONTACT_EMAIL?: string
   /** `1`: webhooks may point at http and loopback receivers. Local development only. */

@@ -12,6 +12,9 @@ import { sweepIfLate } from './sweep'
 
 /** The small steps that every request goes through, in the order of `app.ts`. */
 
+/** The bytes that an index of Analytics Engine may have. */
+const MAX_INDEX = 96
+
 /** Names the request and writes its one log line at the end: the route's template, never the URL, which may hold an email. */
 export const logged: MiddlewareHandler<Env> = async (c, next) => {
   const started = Date.now()
@@ -20,12 +23,20 @@ export const logged: MiddlewareHandler<Env> = async (c, next) => {
   await next()
   c.header('X-Request-Id', c.var.requestId)
   const { trips = 0, rowsRead = 0 } = c.var.db?.spent ?? {}
+  const route = c.var.template ?? `${c.req.method} *`
+  const { status } = c.res
+  const ms = Date.now() - started
+  c.env.ANALYTICS?.writeDataPoint({
+    indexes: [route.slice(0, MAX_INDEX)],
+    blobs: [route, String(status)],
+    doubles: [ms, trips, rowsRead],
+  })
   console.log(
     JSON.stringify({
       request: c.var.requestId,
-      route: c.var.template ?? `${c.req.method} *`,
-      status: c.res.status,
-      ms: Date.now() - started,
+      route,
+      status,
+      ms,
       trips,
       rowsRead,
       key: c.var.key?.name,

@@ -1,7 +1,7 @@
-import { beforeAll, describe, expect, it } from 'vitest'
-import { api, ask, sign } from './helpers/api'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { api, ask, ORIGIN, sign } from './helpers/api'
 import { container, levels, seedBadge, unique } from './helpers/seed'
-import { watchLog } from './helpers/worker'
+import { under, watchLog } from './helpers/worker'
 
 /** What the log tells of a request, and what never. */
 
@@ -56,6 +56,17 @@ describe('the log', () => {
     expect(line).not.toHaveProperty('key')
     expect(more).toEqual([])
     expect(log.mock.calls.join()).not.toContain('ada@')
+  })
+
+  it('is told in numbers to a dataset, where one is bound', async () => {
+    const writeDataPoint = vi.fn()
+    const request = new Request(`${ORIGIN}/systems/${system}/issuers/ada@example.org?x=y`)
+    const { status } = await under({ ANALYTICS: { writeDataPoint } }, request)
+    const route = 'GET /systems/:system/issuers/:issuer'
+    const number = expect.any(Number)
+    expect(writeDataPoint.mock.calls).toEqual([
+      [{ indexes: [route], blobs: [route, String(status)], doubles: [number, number, number] }],
+    ])
   })
 
   it('names a key only when its signature holds', async () => {
