@@ -5,6 +5,7 @@ import { note, progress, readOptions, Stop } from './lib/cli.mjs'
 import { HELP as DATABASE, openDatabase, options } from './lib/database.mjs'
 import { quoted } from './lib/sql.mjs'
 import { inOrder, tablesOf } from './lib/tables.mjs'
+import { needCheckout } from './lib/worker.mjs'
 
 /** @typedef {import('./lib/database.mjs').Database} Database */
 /** @typedef {import('./lib/tables.mjs').Table} Table */
@@ -33,6 +34,7 @@ const BLOB_BYTES = 4_000_000
 export async function run(argv) {
   const { values, positionals } = readOptions(argv, flags, help)
   if (positionals.length > 0) throw new Stop(help, 2)
+  needCheckout()
   const out = openOut(values.out)
   const line = progress()
   /** @type {Database | undefined} */

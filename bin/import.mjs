@@ -13,7 +13,7 @@ import { Migration } from './lib/import/migration.mjs'
 import { isGzip } from './lib/import/mysqldump.mjs'
 import { tellReport } from './lib/import/report.mjs'
 import { restore } from './lib/restore.mjs'
-import { loadWorker, ROOT } from './lib/worker.mjs'
+import { loadWorker, needCheckout, ROOT } from './lib/worker.mjs'
 
 export const help = `Usage: npx badgekit import FILE --local | --remote | --dry-run [options]
 
@@ -50,6 +50,7 @@ const flags = /** @type {const} */ ({
 /** @param {string[]} argv */
 export async function run(argv) {
   const { values, positionals } = readOptions(argv, flags, help)
+  needCheckout()
   const [path] = positionals
   if (path === undefined || positionals.length > 1) throw new Stop(help, 2)
   if (!existsSync(path)) throw new Stop(`There is no file ${path}.`, 2)

@@ -2,10 +2,20 @@
  * The Worker's own code, for what must come out as the Worker would make it: sealed secrets, judged images, frozen badges. Node
  * 20 reads no TypeScript, so wrangler's bundler makes a module of it.
  */
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Stop } from './cli.mjs'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+/** The package alone speaks to servers; what goes to a database needs the Worker's source, its migrations and wrangler. */
+export function needCheckout() {
+  if (existsSync(join(ROOT, 'migrations')) && existsSync(join(ROOT, 'node_modules/wrangler')))
+    return
+  throw new Stop('This works in a checkout of the repository, after `npm ci`.')
+}
 
 const EXPORTS = `
   export { MAX_IMAGE_BYTES, readImage } from './src/imageFile'

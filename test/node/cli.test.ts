@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { createHmac } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -230,6 +231,23 @@ describe('daily work', () => {
     expect(api).toBe('node bin/badgekit.mjs request')
   }, 30_000)
 })
+
+it('works from a packed package, but for what goes to a database', async () => {
+  const packed = spawnSync('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], {
+    encoding: 'utf8',
+  })
+  spawnSync('tar', ['-xzf', join(folder, packed.stdout.trim()), '-C', folder])
+  const script = join(folder, 'package/bin/badgekit.mjs')
+  for (const [name, { load }] of Object.entries(commands)) {
+    const told = await badgekit(['help', name], env, script)
+    expect(told).toEqual({ code: 0, out: (await load()).help, err: '' })
+  }
+  expect(await badgekit(['systems', 'list', '--json'], env, script)).toMatchObject({ code: 0 })
+  expect(await badgekit(['export', '--local'], env, script)).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('in a checkout of the repository'),
+  })
+}, 60_000)
 
 describe('a refusal', () => {
   it('says as whom it was signed, and when a clock is wrong', async () => {

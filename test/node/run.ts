@@ -6,9 +6,13 @@ import { resolve } from 'node:path'
 import type { Database } from '../../bin/lib/database.mjs'
 
 /** Runs `badgekit`; gives its exit code and what it printed. */
-export function badgekit(args: string[], env: Record<string, string> = {}) {
+export function badgekit(
+  args: string[],
+  env: Record<string, string> = {},
+  script = resolve('bin/badgekit.mjs'),
+) {
   const { MASTER_SECRET, PUBLIC_ORIGIN, ENCRYPTION_KEYS, ...outer } = process.env
-  const child = spawn(process.execPath, [resolve('bin/badgekit.mjs'), ...args], {
+  const child = spawn(process.execPath, [script, ...args], {
     env: { ...outer, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own, which `kill` ends: the database's process outlives a parent that was killed.
