@@ -54,6 +54,9 @@ const REST = [
   "insert into usedTokens values ('master', 'once', 9999999999999)",
   'insert into codeMisses values (1, 480000, 2)',
   "insert into tombstones values ('assertion', 'long-gone', 1, 'Closed')",
+  `insert into jobs (uid, systemId, badgeId, kind, state, key, rows, next, succeeded, endedAt, op, createdAt, updatedAt)
+    select 'a-job', systemId, id, 'issue', 'done', 'master', 1, 1, 1, 2, 'op', 1, 2 from badges limit 1`,
+  `insert into jobChunks select id, 0, 1, '[{"n":0,"email":"ada@example.org","state":"issued"}]' from jobs`,
   "insert into attempts select id, 99, 1, 2, null, 'timeout', null from deliveries limit 1",
 ]
 
