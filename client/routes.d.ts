@@ -220,8 +220,8 @@ export interface CreateBadgeInstanceJob {
 export interface CreateBadgeInstanceRevocation {
   reason?: string | null
   emails?: Array<string> | null
-  issuedFrom?: number | string | null
-  issuedTo?: number | string | null
+  since?: number | string | null
+  until?: number | string | null
   all?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
 }
 

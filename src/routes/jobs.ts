@@ -37,8 +37,8 @@ const MAX_EMAILS = 10_000
 const Reason = z.object({ reason: optionalText(MAX_REASON) })
 const Filter = Reason.extend({
   emails: itemsOf(email()),
-  issuedFrom: timestamp(),
-  issuedTo: timestamp(),
+  since: timestamp(),
+  until: timestamp(),
   all: optionalFlag(),
 })
 
@@ -102,7 +102,7 @@ export const jobs = new Hono<Env>()
       const { badge } = await scope.with()
       if (Object.values(choice).every((one) => one == null) && !all) {
         // An empty filter is a slip more often than a wish.
-        const message = 'Say which awards by `emails`, `issuedFrom` or `issuedTo`, or `true` here'
+        const message = 'Say which awards by `emails`, `since` or `until`, or `true` here'
         throw invalid({ message, field: 'all', value: '' })
       }
       if (choice.emails && choice.emails.length > MAX_EMAILS) {

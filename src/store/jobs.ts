@@ -135,7 +135,7 @@ async function begin(
 /** Which awards of a badge are to be revoked: those that a job made, or those of some addresses or some time. */
 export type Choice =
   | { job: number }
-  | { emails?: string[] | null; issuedFrom?: number | null; issuedTo?: number | null }
+  | { emails?: string[] | null; since?: number | null; until?: number | null }
 
 /** How many rows a chunk of revocations has. */
 const REVOKED_AT_ONCE = 500
@@ -178,10 +178,10 @@ function chosenOf({ id, systemId }: BadgeRow, choice: Choice): SQL {
       cross join badgeInstances i on i.slug = json_extract(j.value, '$.slug') and i.badgeId = ${id}
       where c.jobId = ${choice.job} and json_extract(j.value, '$.state') = 'issued' and i.revokedAt is null`
   }
-  const { emails, issuedFrom, issuedTo } = choice
+  const { emails, since, until } = choice
   const when = sql`i.revokedAt is null
-    ${issuedFrom == null ? sql`` : sql`and i.issuedOn >= ${issuedFrom}`}
-    ${issuedTo == null ? sql`` : sql`and i.issuedOn < ${issuedTo}`}`
+    ${since == null ? sql`` : sql`and i.issuedOn >= ${since}`}
+    ${until == null ? sql`` : sql`and i.issuedOn < ${until}`}`
   return emails
     ? sql`
       select i.id, i.email, i.slug from json_each(${JSON.stringify([...new Set(emails.map((one) => one.toLowerCase()))])}) j

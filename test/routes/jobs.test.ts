@@ -574,7 +574,7 @@ describe('a job of revocations', () => {
     const job = await revoke({ emails: [one?.toUpperCase(), someone()] })
     await work(job)
     expect(await show(job)).toMatchObject({ rows: 1, succeeded: 1 })
-    const other = await revoke({ issuedFrom: '2020-06-01', issuedTo: '2022-01-01' })
+    const other = await revoke({ since: '2020-06-01', until: '2022-01-01' })
     await call('DELETE', `${seed.path}/instances/${two}`)
     await work(other)
     expect(await show(other)).toMatchObject({ rows: 1, succeeded: 0, skipped: 1 })
