@@ -286,6 +286,8 @@ function bodyOf(template: string): object | undefined {
       return { code: code(), email: email() }
     case 'random':
       return { email: email() }
+    case 'batch':
+      return { count: 2 }
     case 'claim':
       return { email: email() }
     case 'applications':
@@ -394,6 +396,9 @@ async function walk(template: string) {
   if (done.status < 300) succeeded.add(template)
   if (done.body.key?.secret) grow('secret', done.body.key.secret)
   if (template.endsWith('/random')) grow('code', done.body.claimCode.code)
+  if (template.endsWith('/batch')) {
+    for (const { code } of done.body.claimCodes) grow('code', code)
+  }
   // Once more: what is there already, or is there no longer.
   await ask(asked)
   if (pattern.startsWith('/public')) await ask(asked, { headers: { Accept: 'text/html' } })
