@@ -53,6 +53,7 @@ export async function buildVariant(name, file, change) {
     for (const one of [
       'src',
       'drizzle',
+      'migrations',
       'docs',
       'wrangler.toml',
       'tsconfig.json',
