@@ -86,250 +86,262 @@ it.each([
   ['systems/city', '/systems/city'],
 ])('takes %s for %s', (given, path) => expect(pathOf(given)).toBe(path))
 
-describe('daily work', () => {
-  it('makes an organisation, awards, and takes an award back', async () => {
-    const named = (name: string) => ['--name', name, '--url', `https://${name}.example.org`]
-    expect(await json('systems', 'create', 'city', ...named('city'))).toMatchObject({
-      slug: 'city',
-      id: expect.any(Number),
-    })
-    expect(await json('issuers', 'create', 'city/library', ...named('library'))).toMatchObject({
-      slug: 'library',
-    })
-    expect(
-      await json('programs', 'create', 'city/library/summer', ...named('summer')),
-    ).toMatchObject({ slug: 'summer' })
-    expect((await run('systems', 'list')).out).toMatch(
-      /^id +slug +name +url\n\d+ +city +city +https:/,
-    )
-
-    const image = join(folder, 'zine.svg')
-    writeFileSync(image, '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"/>')
-    const texts = [
-      '--name',
-      'Zine',
-      '--earner',
-      'You did.',
-      '--consumer',
-      'They did.',
-      '--criteria-url',
-      'https://city.example.org/zine',
-    ]
-    const badge = await json(
-      'badges',
-      'create',
-      'city/library/summer/badges/zine',
-      ...texts,
-      '--image',
-      image,
-      '--tag',
-      'fun',
-      '--limit',
-      '9',
-    )
-    expect(badge).toMatchObject({
-      slug: 'zine',
-      limit: 9,
-      unique: 0,
-      tags: [{ value: 'fun' }],
-      program: { slug: 'summer' },
-    })
-    expect(await (await fetch(badge.imageUrl)).text()).toContain('viewBox="0 0 8 8"')
-    expect(await json('badges', 'list', 'city')).toHaveLength(1)
-    expect((await run('badges', 'show', 'city/badges/zine')).out).toMatch(/^slug +zine$/m)
-
-    const one = await json(
-      'issue',
-      'city/badges/zine',
-      'ada@example.org',
-      '--expires',
-      '2040-01-01',
-    )
-    expect(one).toMatchObject({ email: 'ada@example.org', expires: '2040-01-01T00:00:00.000Z' })
-    const list = join(folder, 'emails.txt')
-    writeFileSync(list, 'ada@example.org\nbo@example.org\ncy@example.org\n')
-    const many = await run('issue', 'city/badges/zine', '--from', list)
-    expect(many).toMatchObject({ code: 0, err: '2 of 3 awarded; the others held it already\n' })
-    expect(many.out.trim().split('\n')).toHaveLength(2)
-
-    const again = await run('issue', 'city/badges/zine', 'ada@example.org')
-    expect(again).toMatchObject({
-      code: 1,
-      out: '',
-      err: expect.stringContaining('has already been awarded'),
-    })
-    expect(
-      await run('issue', 'city/badges/zine', 'ada@example.org', '--revoke', '--reason', 'Mistake'),
-    ).toMatchObject({ code: 0 })
-    const gone = await fetch(one.assertionUrl)
-    expect([gone.status, await gone.json()]).toMatchObject([410, { revocationReason: 'Mistake' }])
-
-    const wrong = await run('badges', 'create', 'city/badges/empty', '--name', 'Empty')
-    expect(wrong.code).toBe(1)
-    expect(wrong.err).toMatch(/400 Could not validate required fields\n {2}\w+: Required field/)
-  }, 120_000)
-
-  it('makes, shows, claims and deletes codes', async () => {
-    const { code, out } = await run('codes', 'create', 'city/badges/zine', '--count', '3')
-    expect([code, out]).toEqual([0, expect.stringMatching(/^([0-9a-f]{10}\n){3}$/)])
-    await run('codes', 'create', 'city/badges/zine', 'FESTIVAL', '--multiuse')
-    expect(await json('codes', 'list', 'city/badges/zine')).toHaveLength(4)
-    expect(
-      await json('codes', 'claim', 'city/badges/zine', 'FESTIVAL', '--email', 'di@example.org'),
-    ).toMatchObject({ claimed: true, email: 'di@example.org' })
-    await run('codes', 'delete', 'city/badges/zine', 'FESTIVAL')
-    expect(await json('codes', 'list', 'city/badges/zine')).toHaveLength(3)
-  }, 60_000)
-
-  it('makes, rotates and deletes keys', async () => {
-    const key = await json(
-      'keys',
-      'create',
-      'city/library',
-      '--role',
-      'read',
-      '--description',
-      'a website',
-    )
-    const as = (secret: string) =>
-      badgekit(['badges', 'list', 'city/library'], {
-        ...env,
-        BADGEKIT_KEY: key.key,
-        BADGEKIT_SECRET: secret,
+// A story: each step stands on those before it, so its order is not shuffled.
+describe('an organisation', { shuffle: false }, () => {
+  describe('daily work', () => {
+    it('makes an organisation, awards, and takes an award back', async () => {
+      const named = (name: string) => ['--name', name, '--url', `https://${name}.example.org`]
+      expect(await json('systems', 'create', 'city', ...named('city'))).toMatchObject({
+        slug: 'city',
+        id: expect.any(Number),
       })
-    expect(await as(key.secret)).toMatchObject({ code: 0 })
-    const { secret } = await json('keys', 'rotate', 'city/library', key.key)
-    expect(secret).not.toBe(key.secret)
-    expect(await as(secret)).toMatchObject({ code: 0 })
-    expect((await run('keys', 'list', 'city')).out).toMatch(
-      new RegExp(`^${key.key} +read +library`, 'm'),
-    )
-    expect(await run('keys', 'delete', 'city/library', key.key)).toMatchObject({ code: 0 })
-    expect((await run('keys', 'list', 'city')).out).not.toContain(key.key)
-  }, 60_000)
+      expect(await json('issuers', 'create', 'city/library', ...named('library'))).toMatchObject({
+        slug: 'library',
+      })
+      expect(
+        await json('programs', 'create', 'city/library/summer', ...named('summer')),
+      ).toMatchObject({ slug: 'summer' })
+      expect((await run('systems', 'list')).out).toMatch(
+        /^id +slug +name +url\n\d+ +city +city +https:/,
+      )
 
-  it('signs a request that curl can send', async () => {
-    const body = '{"slug":"it\'s","name":"It\'s","url":"https://its.example.org"}'
-    const { out } = await run('token', 'POST', '/systems', body, '--curl')
-    const { execFileSync } = await import('node:child_process')
-    expect(
-      JSON.parse(String(execFileSync('sh', ['-c', out], { stdio: ['ignore', 'pipe', 'ignore'] }))),
-    ).toMatchObject({ status: 'created' })
-    const { out: jwt } = await run('token', 'GET', '/systems')
-    const answer = await fetch(`${server.url}/systems`, {
-      headers: { authorization: `JWT token="${jwt.trim()}"` },
-    })
-    expect(answer.status).toBe(200)
-  }, 60_000)
+      const image = join(folder, 'zine.svg')
+      writeFileSync(image, '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"/>')
+      const texts = [
+        '--name',
+        'Zine',
+        '--earner',
+        'You did.',
+        '--consumer',
+        'They did.',
+        '--criteria-url',
+        'https://city.example.org/zine',
+      ]
+      const badge = await json(
+        'badges',
+        'create',
+        'city/library/summer/badges/zine',
+        ...texts,
+        '--image',
+        image,
+        '--tag',
+        'fun',
+        '--limit',
+        '9',
+      )
+      expect(badge).toMatchObject({
+        slug: 'zine',
+        limit: 9,
+        unique: 0,
+        tags: [{ value: 'fun' }],
+        program: { slug: 'summer' },
+      })
+      expect(await (await fetch(badge.imageUrl)).text()).toContain('viewBox="0 0 8 8"')
+      expect(await json('badges', 'list', 'city')).toHaveLength(1)
+      expect((await run('badges', 'show', 'city/badges/zine')).out).toMatch(/^slug +zine$/m)
 
-  it('sends what nothing else does, as `npm run api`', async () => {
-    const { code, out, err } = await run('request', 'get', 'systems/city/badges?page=1&count=1')
-    expect(code).toBe(0)
-    expect(err).toMatch(/^200 OK \(\d+ ms\)\n/)
-    expect(JSON.parse(out).pageData).toMatchObject({ total: 1 })
-    const { api } = JSON.parse(readFileSync('package.json', 'utf8')).scripts
-    expect(api).toBe('node bin/badgekit.mjs request')
-  }, 30_000)
-})
+      const one = await json(
+        'issue',
+        'city/badges/zine',
+        'ada@example.org',
+        '--expires',
+        '2040-01-01',
+      )
+      expect(one).toMatchObject({ email: 'ada@example.org', expires: '2040-01-01T00:00:00.000Z' })
+      const list = join(folder, 'emails.txt')
+      writeFileSync(list, 'ada@example.org\nbo@example.org\ncy@example.org\n')
+      const many = await run('issue', 'city/badges/zine', '--from', list)
+      expect(many).toMatchObject({ code: 0, err: '2 of 3 awarded; the others held it already\n' })
+      expect(many.out.trim().split('\n')).toHaveLength(2)
 
-it('works from a packed package, but for what goes to a database', async () => {
-  const packed = spawnSync('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], {
-    encoding: 'utf8',
+      const again = await run('issue', 'city/badges/zine', 'ada@example.org')
+      expect(again).toMatchObject({
+        code: 1,
+        out: '',
+        err: expect.stringContaining('has already been awarded'),
+      })
+      expect(
+        await run(
+          'issue',
+          'city/badges/zine',
+          'ada@example.org',
+          '--revoke',
+          '--reason',
+          'Mistake',
+        ),
+      ).toMatchObject({ code: 0 })
+      const gone = await fetch(one.assertionUrl)
+      expect([gone.status, await gone.json()]).toMatchObject([410, { revocationReason: 'Mistake' }])
+
+      const wrong = await run('badges', 'create', 'city/badges/empty', '--name', 'Empty')
+      expect(wrong.code).toBe(1)
+      expect(wrong.err).toMatch(/400 Could not validate required fields\n {2}\w+: Required field/)
+    }, 120_000)
+
+    it('makes, shows, claims and deletes codes', async () => {
+      const { code, out } = await run('codes', 'create', 'city/badges/zine', '--count', '3')
+      expect([code, out]).toEqual([0, expect.stringMatching(/^([0-9a-f]{10}\n){3}$/)])
+      await run('codes', 'create', 'city/badges/zine', 'FESTIVAL', '--multiuse')
+      expect(await json('codes', 'list', 'city/badges/zine')).toHaveLength(4)
+      expect(
+        await json('codes', 'claim', 'city/badges/zine', 'FESTIVAL', '--email', 'di@example.org'),
+      ).toMatchObject({ claimed: true, email: 'di@example.org' })
+      await run('codes', 'delete', 'city/badges/zine', 'FESTIVAL')
+      expect(await json('codes', 'list', 'city/badges/zine')).toHaveLength(3)
+    }, 60_000)
+
+    it('makes, rotates and deletes keys', async () => {
+      const key = await json(
+        'keys',
+        'create',
+        'city/library',
+        '--role',
+        'read',
+        '--description',
+        'a website',
+      )
+      const as = (secret: string) =>
+        badgekit(['badges', 'list', 'city/library'], {
+          ...env,
+          BADGEKIT_KEY: key.key,
+          BADGEKIT_SECRET: secret,
+        })
+      expect(await as(key.secret)).toMatchObject({ code: 0 })
+      const { secret } = await json('keys', 'rotate', 'city/library', key.key)
+      expect(secret).not.toBe(key.secret)
+      expect(await as(secret)).toMatchObject({ code: 0 })
+      expect((await run('keys', 'list', 'city')).out).toMatch(
+        new RegExp(`^${key.key} +read +library`, 'm'),
+      )
+      expect(await run('keys', 'delete', 'city/library', key.key)).toMatchObject({ code: 0 })
+      expect((await run('keys', 'list', 'city')).out).not.toContain(key.key)
+    }, 60_000)
+
+    it('signs a request that curl can send', async () => {
+      const body = '{"slug":"it\'s","name":"It\'s","url":"https://its.example.org"}'
+      const { out } = await run('token', 'POST', '/systems', body, '--curl')
+      const { execFileSync } = await import('node:child_process')
+      expect(
+        JSON.parse(
+          String(execFileSync('sh', ['-c', out], { stdio: ['ignore', 'pipe', 'ignore'] })),
+        ),
+      ).toMatchObject({ status: 'created' })
+      const { out: jwt } = await run('token', 'GET', '/systems')
+      const answer = await fetch(`${server.url}/systems`, {
+        headers: { authorization: `JWT token="${jwt.trim()}"` },
+      })
+      expect(answer.status).toBe(200)
+    }, 60_000)
+
+    it('sends what nothing else does, as `npm run api`', async () => {
+      const { code, out, err } = await run('request', 'get', 'systems/city/badges?page=1&count=1')
+      expect(code).toBe(0)
+      expect(err).toMatch(/^200 OK \(\d+ ms\)\n/)
+      expect(JSON.parse(out).pageData).toMatchObject({ total: 1 })
+      const { api } = JSON.parse(readFileSync('package.json', 'utf8')).scripts
+      expect(api).toBe('node bin/badgekit.mjs request')
+    }, 30_000)
   })
-  spawnSync('tar', ['-xzf', join(folder, packed.stdout.trim()), '-C', folder])
-  const script = join(folder, 'package/bin/badgekit.mjs')
-  for (const [name, { load }] of Object.entries(commands)) {
-    const told = await badgekit(['help', name], env, script)
-    expect(told).toEqual({ code: 0, out: (await load()).help, err: '' })
-  }
-  expect(await badgekit(['systems', 'list', '--json'], env, script)).toMatchObject({ code: 0 })
-  expect(await badgekit(['export', '--local'], env, script)).toMatchObject({
-    code: 1,
-    err: expect.stringContaining('in a checkout of the repository'),
-  })
-}, 60_000)
 
-describe('a refusal', () => {
-  it('says as whom it was signed, and when a clock is wrong', async () => {
-    const wrong = await badgekit(['systems', 'list'], { ...env, BADGEKIT_SECRET: 'wrong' })
-    expect(wrong).toMatchObject({ code: 1, out: '' })
-    expect(wrong.err).toContain(`It was signed as master for ${server.url}`)
-    expect(wrong.err).not.toContain('BADGEKIT_SECRET=wrong')
-
-    const late = createServer((_, response) => {
-      const date = new Date(Date.now() + 7_200_000).toUTCString()
-      response.writeHead(403, { date, 'content-type': 'application/json' })
-      response.end(JSON.stringify({ code: 'NotAuthorized', message: 'Token is expired' }))
+  it('works from a packed package, but for what goes to a database', async () => {
+    const packed = spawnSync('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], {
+      encoding: 'utf8',
     })
-    await new Promise<void>((done) => late.listen(0, '127.0.0.1', done))
-    const url = `http://127.0.0.1:${(late.address() as AddressInfo).port}`
-    for (const args of [
-      ['systems', 'list'],
-      ['request', 'GET', '/systems'],
-    ]) {
-      const told = await badgekit(args, { ...env, BADGEKIT_URL: url })
-      expect(told.code).toBe(1)
-      expect(told.err).toMatch(/clock is 7\d\d\d s behind the server's/)
+    spawnSync('tar', ['-xzf', join(folder, packed.stdout.trim()), '-C', folder])
+    const script = join(folder, 'package/bin/badgekit.mjs')
+    for (const [name, { load }] of Object.entries(commands)) {
+      const told = await badgekit(['help', name], env, script)
+      expect(told).toEqual({ code: 0, out: (await load()).help, err: '' })
     }
-    late.close()
-  }, 60_000)
-
-  it('quotes no secret of a file that it cannot read', async () => {
-    const file = join(folder, 'broken.json')
-    writeFileSync(file, '{"MASTER_SECRET": "abc\n')
-    const { BADGEKIT_SECRET, ...rest } = env
-    const told = await badgekit(['systems', 'list'], { ...rest, BADGEKIT_SECRETS: file })
-    expect(told).toMatchObject({ code: 2, out: '', err: `${file} is not JSON.\n` })
-  }, 60_000)
-})
-
-describe('badgekit listen', () => {
-  it('registers itself, shows what is signed, refuses what is not, and removes itself', async () => {
-    const port = String(await freePort())
-    const listening = run('listen', 'city', '--port', port, '--count', '1')
-    let err = ''
-    listening.child.stderr.on('data', (data) => {
-      err += data
+    expect(await badgekit(['systems', 'list', '--json'], env, script)).toMatchObject({ code: 0 })
+    expect(await badgekit(['export', '--local'], env, script)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('in a checkout of the repository'),
     })
-    await until(() => err.includes('registered as webhook'), 30_000)
-    expect((await run('webhooks', 'list', 'city')).out).toContain(`http://127.0.0.1:${port}/`)
-    const forged = await fetch(`http://127.0.0.1:${port}/`, {
-      method: 'POST',
-      headers: {
+  }, 60_000)
+
+  describe('a refusal', () => {
+    it('says as whom it was signed, and when a clock is wrong', async () => {
+      const wrong = await badgekit(['systems', 'list'], { ...env, BADGEKIT_SECRET: 'wrong' })
+      expect(wrong).toMatchObject({ code: 1, out: '' })
+      expect(wrong.err).toContain(`It was signed as master for ${server.url}`)
+      expect(wrong.err).not.toContain('BADGEKIT_SECRET=wrong')
+
+      const late = createServer((_, response) => {
+        const date = new Date(Date.now() + 7_200_000).toUTCString()
+        response.writeHead(403, { date, 'content-type': 'application/json' })
+        response.end(JSON.stringify({ code: 'NotAuthorized', message: 'Token is expired' }))
+      })
+      await new Promise<void>((done) => late.listen(0, '127.0.0.1', done))
+      const url = `http://127.0.0.1:${(late.address() as AddressInfo).port}`
+      for (const args of [
+        ['systems', 'list'],
+        ['request', 'GET', '/systems'],
+      ]) {
+        const told = await badgekit(args, { ...env, BADGEKIT_URL: url })
+        expect(told.code).toBe(1)
+        expect(told.err).toMatch(/clock is 7\d\d\d s behind the server's/)
+      }
+      late.close()
+    }, 60_000)
+
+    it('quotes no secret of a file that it cannot read', async () => {
+      const file = join(folder, 'broken.json')
+      writeFileSync(file, '{"MASTER_SECRET": "abc\n')
+      const { BADGEKIT_SECRET, ...rest } = env
+      const told = await badgekit(['systems', 'list'], { ...rest, BADGEKIT_SECRETS: file })
+      expect(told).toMatchObject({ code: 2, out: '', err: `${file} is not JSON.\n` })
+    }, 60_000)
+  })
+
+  describe('badgekit listen', () => {
+    it('registers itself, shows what is signed, refuses what is not, and removes itself', async () => {
+      const port = String(await freePort())
+      const listening = run('listen', 'city', '--port', port, '--count', '1')
+      let err = ''
+      listening.child.stderr.on('data', (data) => {
+        err += data
+      })
+      await until(() => err.includes('registered as webhook'), 30_000)
+      expect((await run('webhooks', 'list', 'city')).out).toContain(`http://127.0.0.1:${port}/`)
+      const forged = await fetch(`http://127.0.0.1:${port}/`, {
+        method: 'POST',
+        headers: {
+          'webhook-id': 'evt_1',
+          'webhook-timestamp': String(Math.floor(Date.now() / 1000)),
+          'webhook-signature': 'v1,AAAA',
+        },
+        body: '{"action":"award"}',
+      })
+      expect(forged.status).toBe(401)
+      await run('issue', 'city/badges/zine', 'eve@example.org')
+      const { code, out } = await listening
+      const lines = out.trim().split('\n')
+      expect(lines[0]).toBe('award evt_1 FORGED (webhook-signature: bad, Authorization: none)')
+      expect(lines[1]).toMatch(/^award zine eve@example\.org evt_\w+ signed$/)
+      expect(code).toBe(1)
+      expect((await run('webhooks', 'list', 'city')).out).toBe('')
+    }, 90_000)
+
+    it('checks both signatures, their time and the bytes', () => {
+      const secret = `whsec_${Buffer.from('the secret of a receiver').toString('base64')}`
+      const body = Buffer.from('{"action":"award"}')
+      const sign = (key: string | Buffer, text: string) =>
+        createHmac('sha256', key).update(text).digest('base64')
+      const signature = `v1,${sign(Buffer.from('the secret of a receiver'), `evt_1.1000.${body}`)}`
+      const headers = {
         'webhook-id': 'evt_1',
-        'webhook-timestamp': String(Math.floor(Date.now() / 1000)),
-        'webhook-signature': 'v1,AAAA',
-      },
-      body: '{"action":"award"}',
+        'webhook-timestamp': '1000',
+        'webhook-signature': `v1,AAAA ${signature}`,
+      }
+      expect(checkStandard(secret, headers, body, 1100)).toBe('good')
+      expect(checkStandard(secret, headers, body, 1400)).toBe('bad')
+      expect(checkStandard(secret, headers, Buffer.from('{}'), 1100)).toBe('bad')
+      expect(checkStandard('other', headers, body, 1100)).toBe('bad')
+      expect(checkStandard(secret, {}, body, 1100)).toBe('none')
+      expect(checkLegacy(secret, { authorization: 'JWT token="a.b.c"' }, body)).toBe('bad')
+      expect(checkLegacy(secret, {}, body)).toBe('none')
     })
-    expect(forged.status).toBe(401)
-    await run('issue', 'city/badges/zine', 'eve@example.org')
-    const { code, out } = await listening
-    const lines = out.trim().split('\n')
-    expect(lines[0]).toBe('award evt_1 FORGED (webhook-signature: bad, Authorization: none)')
-    expect(lines[1]).toMatch(/^award zine eve@example\.org evt_\w+ signed$/)
-    expect(code).toBe(1)
-    expect((await run('webhooks', 'list', 'city')).out).toBe('')
-  }, 90_000)
-
-  it('checks both signatures, their time and the bytes', () => {
-    const secret = `whsec_${Buffer.from('the secret of a receiver').toString('base64')}`
-    const body = Buffer.from('{"action":"award"}')
-    const sign = (key: string | Buffer, text: string) =>
-      createHmac('sha256', key).update(text).digest('base64')
-    const signature = `v1,${sign(Buffer.from('the secret of a receiver'), `evt_1.1000.${body}`)}`
-    const headers = {
-      'webhook-id': 'evt_1',
-      'webhook-timestamp': '1000',
-      'webhook-signature': `v1,AAAA ${signature}`,
-    }
-    expect(checkStandard(secret, headers, body, 1100)).toBe('good')
-    expect(checkStandard(secret, headers, body, 1400)).toBe('bad')
-    expect(checkStandard(secret, headers, Buffer.from('{}'), 1100)).toBe('bad')
-    expect(checkStandard('other', headers, body, 1100)).toBe('bad')
-    expect(checkStandard(secret, {}, body, 1100)).toBe('none')
-    expect(checkLegacy(secret, { authorization: 'JWT token="a.b.c"' }, body)).toBe('bad')
-    expect(checkLegacy(secret, {}, body)).toBe('none')
   })
 })
 

@@ -196,7 +196,8 @@ async function goesOnSigning({ url, call }: Awaited<ReturnType<typeof startServe
   expect(await verify(worldOf(url), later)).toMatchObject({ verified: true })
 }
 
-describe('badgekit export and import', () => {
+// A story: each step stands on those before it, so its order is not shuffled.
+describe('badgekit export and import', { shuffle: false }, () => {
   it('restores every row, and every public document byte for byte', async () => {
     const told = await badgekit(['export', ...at(first), '--out', backup], env(first))
     expect(told).toMatchObject({ code: 0, out: '' })
