@@ -340,16 +340,21 @@ describe.each(families)('a list of $name', ({ plural, idOf, seed, alone }) => {
     const limit = Math.ceil(before.length / 4)
     const walked: unknown[] = []
     let next: string | undefined = `${made.path}?limit=${limit}`
-    for (let added = 0; next; added++) {
+    // How many pages there are depends on what other tests have left.
+    let added = 0
+    while (next) {
       const answer: Answer = await api.get(next)
       walked.push(...idsOf(answer))
       next = nextOf(answer)
-      if (added < 5) expect((await made.more()).status).toBe(201)
+      if (added === 5) continue
+      expect((await made.more()).status).toBe(201)
+      added++
     }
+    expect(added).toBeGreaterThanOrEqual(4)
     expect(new Set(walked).size).toBe(walked.length)
     expect(walked.filter((id) => before.includes(id))).toEqual(before)
     const after = idsOf(await everything())
-    expect(after).toHaveLength(before.length + 5)
+    expect(after).toHaveLength(before.length + added)
     expect(walked).toEqual(after.filter((id) => walked.includes(id)))
     const { body } = await api.get(`${made.path}?page=1&count=1`)
     expect(body.pageData.total).toBe(after.length)
