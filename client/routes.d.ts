@@ -1126,6 +1126,7 @@ export interface AtBadgeApplications {
     format?: 'json' | 'csv' | 'ndjson' | ''
     /** Processed applications: `true` only these, `false` all others, `any` both */
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** Only those of the learner with this address */
     email?: string
   }, options?: Options): Promise<{
     applications: Array<Application>
@@ -1145,6 +1146,7 @@ export interface AtBadgeApplications {
     format?: 'json' | 'csv' | 'ndjson' | ''
     /** Processed applications: `true` only these, `false` all others, `any` both */
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** Only those of the learner with this address */
     email?: string
   }, options?: Options): Pages<Application, {
     applications: Array<Application>
@@ -1387,6 +1389,7 @@ export interface AtApplications {
     format?: 'json' | 'csv' | 'ndjson' | ''
     /** Processed applications: `true` only these, `false` all others, `any` both */
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** Only those of the learner with this address */
     email?: string
   }, options?: Options): Promise<{
     applications: Array<Application>
@@ -1406,6 +1409,7 @@ export interface AtApplications {
     format?: 'json' | 'csv' | 'ndjson' | ''
     /** Processed applications: `true` only these, `false` all others, `any` both */
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** Only those of the learner with this address */
     email?: string
   }, options?: Options): Pages<Application, {
     applications: Array<Application>

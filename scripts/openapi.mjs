@@ -84,6 +84,7 @@ const QUERIES = {
   cursor: 'Where to go on, as the answer before named it in its `Link` header',
   limit: 'The most entries in one answer',
   archived: 'Archived badges: `true` only these, `false` all others (the default), `any` both',
+  email: 'Only those of the learner with this address',
   processed: 'Processed applications: `true` only these, `false` all others, `any` both',
   reason: 'Why the award is revoked',
   after: 'The `sequence` of the last event that is known already',
