@@ -786,7 +786,7 @@ export interface AtBadgeInstancesJobRows {
     /** Rows after a cursor */
     limit?: number
     /** Only entries in this state */
-    state?: 'pending' | 'issued' | 'held' | 'revoked' | 'gone' | 'failed'
+    state?: 'pending' | 'issued' | 'held' | 'revoked' | 'gone' | 'failed' | ''
   }, options?: Options): Promise<{
     rows: Array<JobResult>
     pageData?: {
@@ -802,7 +802,7 @@ export interface AtBadgeInstancesJobRows {
     /** Rows after a cursor */
     limit?: number
     /** Only entries in this state */
-    state?: 'pending' | 'issued' | 'held' | 'revoked' | 'gone' | 'failed'
+    state?: 'pending' | 'issued' | 'held' | 'revoked' | 'gone' | 'failed' | ''
   }, options?: Options): Pages<JobResult, {
     rows: Array<JobResult>
     pageData?: {

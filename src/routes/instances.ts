@@ -29,6 +29,7 @@ import {
   email,
   optionalFlag,
   optionalText,
+  revocationReason,
   timestamp,
   wordParameter,
 } from '../values'
@@ -82,9 +83,6 @@ const filterOf = ({ state, since, until }: z.infer<typeof Filter>, now: number):
 
 const One = z.object({ instance: Instance })
 const Changed = z.object({ status: z.string(), instance: Instance })
-
-/** The most characters that a reason for a revocation may have. */
-const MAX_REASON = 500
 
 export const instances = new Hono<Env>()
   .get(
@@ -251,7 +249,7 @@ async function bodyReason(type: string | undefined, raw: Uint8Array<ArrayBuffer>
 }
 
 function readReason(given: unknown): string | null {
-  const result = optionalText(MAX_REASON).safeParse(given)
+  const result = revocationReason().safeParse(given)
   if (result.success) return result.data ?? null
   throw invalid({ message: 'String is not in range', field: 'reason', value: given })
 }

@@ -20,7 +20,15 @@ import {
   listRows,
   type ResultRow,
 } from '../store/jobs'
-import { email, itemsOf, optionalFlag, optionalText, parameter, timestamp } from '../values'
+import {
+  email,
+  itemsOf,
+  optionalFlag,
+  parameter,
+  revocationReason,
+  timestamp,
+  wordParameter,
+} from '../values'
 import { Job, JobResult, STATES, viewJob, viewResult } from '../views/jobs'
 
 const PATH = '/badges/:badge/instances/jobs'
@@ -30,11 +38,9 @@ const One = z.object({ job: Job })
 const Created = z.object({ status: z.string(), job: Job })
 const Rehearsed = z.object({ status: z.literal('valid'), rows: z.int(), held: z.int() })
 
-/** The most characters that a reason for a revocation may have. */
-const MAX_REASON = 500
 const MAX_EMAILS = 10_000
 
-const Reason = z.object({ reason: optionalText(MAX_REASON) })
+const Reason = z.object({ reason: revocationReason() })
 const Filter = Reason.extend({
   emails: itemsOf(email()),
   since: timestamp(),
@@ -49,9 +55,7 @@ const dryRun = parameter(
   (given) => ({ true: true, '1': true, false: false, '0': false })[given],
 )
 
-const state = parameter('state', `one of ${STATES.join(', ')}`, { enum: [...STATES] }, (given) =>
-  STATES.find((word) => word === given),
-)
+const state = wordParameter('state', STATES)
 
 /** Thousands of awards, or revocations, in the background: made, watched and stopped. */
 export const jobs = new Hono<Env>()
