@@ -63,7 +63,11 @@ export default defineConfig({
             wrangler: { configPath: './wrangler.toml' },
             miniflare: {
               cf: false,
-              bindings: { ...bindings, TEST_MIGRATIONS: await readD1Migrations('./migrations') },
+              bindings: {
+                ...bindings,
+                SCALE: process.env.SCALE ?? '',
+                TEST_MIGRATIONS: await readD1Migrations('./migrations'),
+              },
               queueConsumers: {
                 'badgekit-deliveries': consumer,
                 'badgekit-deliveries-slow': consumer,

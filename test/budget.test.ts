@@ -5,20 +5,20 @@ import {
   waitOnExecutionContext,
 } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { filling, type Size, THEN } from '../scripts/bench/rows.mjs'
 import { app } from '../src/app'
 import { forgetKeys } from '../src/auth'
-import { hex } from '../src/crypto'
 import type { Bindings } from '../src/env'
 import { openDb } from '../src/store/db'
 import { lease, settle } from '../src/store/deliveries'
 import { sweep } from '../src/sweep'
 import { api, type Call, ORIGIN, sign } from './helpers/api'
-import { badge, container, levels, PNG } from './helpers/seed'
+import { badge, container, levels } from './helpers/seed'
 
 /**
  * What each route may cost: a read one round trip to D1, a write two, a public document from the cache none. Rows read grow with
- * the answer, never with the tables: every route is asked at 100 and at 100,000 awards, about the newest, the oldest and what does not
+ * the answer, never with the tables: every route is asked at 100 and at 100,000 awards (`npm run bench -- scale`: up to a million), about the newest, the oldest and what does not
  * exist, and must read the same number of rows. How each statement is carried out `test/setup.ts` looks at.
  *
  * A new route needs one line in a table below; the last test names those that have none.
@@ -215,7 +215,7 @@ const TOP: Route[] = [
   ],
   ['DELETE /systems/:system/webhooks/:webhook', { uses: 'webhook' }],
   ['GET /systems/:system/events', { most: WHOLE }],
-  ['GET /systems/:system/events', { query: 'after=999999' }],
+  ['GET /systems/:system/events', { query: 'after=999999999' }],
 
   ...levels.flatMap(({ name, path }): Route[] => {
     const list = path.slice(0, path.lastIndexOf('/'))
@@ -289,136 +289,13 @@ const CASES = [
 
 // ── The database ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Numbers of rows; a quarter of the awards, codes and applications belongs to the oldest badge, another to the newest. */
-const SIZES = {
-  small: { awards: 100, systems: 4, badges: 64 },
-  large: { awards: 100_000, systems: 40, badges: 1_920 },
-} as const
-type Size = keyof typeof SIZES
-
-const counting = (to: number) =>
-  `with recursive n(i) as (select 0 union all select i + 1 from n where i < ${to - 1})`
-const written = `op, createdAt, updatedAt`
-const NOW = 1_700_000_000_000
-
-const PNG_HEX = hex(PNG)
-/** A badge as a version holds it, no more than documents need. */
-const FROZEN = JSON.stringify({
-  ...{ name: 'A badge', type: '', consumerDescription: 'They', criteriaUrl: 'https://example.org' },
-  ...{ criteria: [], alignments: [], categories: [], tags: [], imageUrl: null },
-  system: { name: 'A system', url: 'https://example.org' },
-})
-
-/** Rows for every table that grows, made inside SQLite: two issuers in each system, and two programs in each issuer. */
-async function fill(size: Size): Promise<void> {
-  const { awards, systems, badges } = SIZES[size]
-  const programs = systems * 4
-  const made = `'filled', ${NOW} + i, ${NOW} + i`
-  const containers = (table: string, count: number, columns = '', values = '') => `
-    insert into ${table} (uid, slug, name, url, ${columns} ${written}) ${counting(count)}
-    select '${size}-${table}-' || i, '${size}-${table}-' || i, 'A name', 'https://example.org', ${values} ${made} from n`
-  /** The badge of row `i`: ids start at 1. */
-  const badgeId = `case when i < ${awards / 4} then 1 when i < ${awards / 2} then ${badges} else 1 + i % ${badges} end`
-  const ofBadge = `(select i, b.id as badgeId, b.systemId from (${counting(awards)} select i, ${badgeId} as badgeId from n) r
-    join badges b on b.id = r.badgeId)`
-  const lists = ['categories', 'tags'].map(
-    (table) =>
-      `insert into ${table} (badgeId, value) ${counting(badges * 3)} select 1 + i / 3, 'Value ' || i from n`,
-  )
-  await env.DB.batch(
-    [
-      containers('systems', systems),
-      containers('issuers', systems * 2, 'systemId,', '1 + i / 2,'),
-      containers('programs', programs, 'systemId, issuerId,', '1 + i / 4, 1 + i / 2,'),
-      `insert into images (slug, systemId, hash, mimetype, data, createdAt) ${counting(badges)}
-        select '${size}-image-' || i, 1 + (i % ${programs}) / 4, 'hash' || i, 'image/png', x'${PNG_HEX}', ${NOW} from n`,
-      `insert into badges (uid, slug, systemId, issuerId, programId, name, earnerDescription, consumerDescription,
-          criteriaUrl, imageId, ${written}) ${counting(badges)}
-        select '${size}-badge-' || i, '${size}-badge-' || i, p.systemId, p.issuerId, p.id, 'A badge', 'You', 'They',
-          'https://example.org', 1 + i, ${made} from n join programs p on p.id = 1 + i % ${programs}`,
-      `insert into criteria (badgeId, description) ${counting(badges * 3)} select 1 + i / 3, 'Do it' from n`,
-      `insert into alignments (badgeId, name, url) ${counting(badges * 3)} select 1 + i / 3, 'It', 'https://example.org' from n`,
-      ...lists,
-      `insert into badgeVersions (badgeId, hash, badge, issuerUid, createdAt)
-        select b.id, 'hash' || b.id, '${FROZEN}', p.uid, ${NOW} from badges b join programs p on p.id = b.programId`,
-      // Each program has two keys and a list; all awards are signed, and one of a thousand is revoked in its list.
-      ...['Ed25519', 'RS256'].map(
-        (
-          algorithm,
-          i,
-        ) => `insert into signingKeys (id, thumbprint, systemId, issuerUid, algorithm, publicKey, sealed, createdAt)
-          select id * 2 + ${i}, '${size}-${algorithm}-' || id, systemId, uid, '${algorithm}', '{"kty":"OKP","x":"AA"}',
-            'v1.k1.x.x', ${NOW} from programs`,
-      ),
-      `insert into statusLists (id, uid, systemId, issuerUid, signedRevision, validFrom, encodedList, proof, keyId, createdAt)
-        select id, '${size}-list-' || id, systemId, uid, 1, ${NOW}, 'u', zeroblob(64), id * 2, ${NOW} from programs`,
-      // An earner has two awards; where both would be of one badge, one is left out.
-      `insert or ignore into badgeInstances (id, slug, systemId, badgeId, versionId, email, issuedOn, salt, ${written})
-        select 1 + i, '${size}-award-' || i, systemId, badgeId, badgeId, 'earner-' || (i % ${awards / 2}) || '@example.org',
-          ${NOW}, 'salt', ${made} from ${ofBadge}`,
-      `insert into credentials (awardId, created, ed25519KeyId, proof, rs256KeyId, jwt, statusListId, statusIndex)
-        select i.id, ${NOW}, b.programId * 2, zeroblob(64), b.programId * 2 + 1, zeroblob(256), b.programId, i.id
-        from badgeInstances i join badges b on b.id = i.badgeId`,
-      `update badges set awarded = (select count(*) from badgeInstances where badgeId = badges.id)`,
-      `insert into claimCodes (systemId, badgeId, code, ${written})
-        select systemId, badgeId, '${size}-code-' || i, ${made} from ${ofBadge}`,
-      `insert into applications (slug, systemId, badgeId, learner, processed, ${written})
-        select '${size}-application-' || i, systemId, badgeId, 'earner-' || i || '@example.org',
-          case when i % 2 then ${NOW} end, ${made} from ${ofBadge}`,
-      `insert into evidence (applicationId, url) select id, 'https://example.org' from applications`,
-      // The applications of the oldest and the newest badge that the tests are about have as many reviews as are used up.
-      `insert into reviews (slug, applicationId, author, ${written})
-        select '${size}-review-' || a.id || '-' || k.value, a.id, 'author@example.org', a.op, a.createdAt, a.updatedAt
-        from applications a join json_each('[1,2,3,4,5,6,7,8]') k
-        where k.value = 1 or a.id in ((select min(id) from applications where badgeId = 1),
-          (select max(id) from applications where badgeId = ${badges}))`,
-      `insert into reviewItems (reviewId, criterionId) select id, 1 from reviews`,
-      // They ask for more badges than there are: nothing is completed, but each award looks for them.
-      `insert into milestones (systemId, primaryBadgeId, numberRequired, ${written}) ${counting(systems * 8)}
-        select 1 + i / 8, (select min(id) + ${programs} from badges where systemId = 1 + i / 8), 99, ${made} from n`,
-      ...['min', 'max'].map(
-        (end) => `insert into milestoneBadges (milestoneId, badgeId)
-          select m.id, (select ${end}(id) from badges where systemId = m.systemId) from milestones m`,
-      ),
-      // As many in each program as are used up.
-      `insert into keys (key, systemId, issuerId, programId, role, ${written})
-        select '${size}-key-' || p.id || '-' || k.value, p.systemId, p.issuerId, p.id, 'admin', p.op, p.createdAt, p.updatedAt
-        from programs p join json_each('[1,2,3,4,5]') k`,
-      `insert into keySecrets (id, keyId, sealed, createdAt) select key, id, 'v1.k1.x.x', ${NOW} from keys`,
-      `insert into heartbeats (name, at) values ('sealed:k1', ${NOW})`,
-      // Those of the badges that the tests are about are as many as are used up.
-      `insert into jobs (uid, systemId, badgeId, kind, state, key, "rows", ${written})
-        select '${size}-job-' || b.id || '-' || k.value, b.systemId, b.id, 'issue', 'running', 'master', 3, b.op, ${Date.now()}, ${Date.now()}
-        from badges b join json_each('[1,2,3,4,5,6,7,8]') k`,
-      `insert into jobChunks (jobId, first, "end", "rows")
-        select id, 0, 3, '[{"n":0,"email":"a@example.org"},{"n":1,"email":"b@example.org"},{"n":2,"email":"c@example.org"}]' from jobs`,
-      // Nobody may be called there. The second one is to be used up, and hears of nothing.
-      `insert into webhooks (systemId, url, ${written})
-        select id, 'https://hooks.invalid', op, createdAt, updatedAt from systems`,
-      `insert into webhooks (systemId, url, events, ${written})
-        select id, 'https://spare.invalid', '[]', op, createdAt, updatedAt from systems`,
-      `insert into events (id, systemId, seq, type, subject, body, data, versionId, createdAt)
-        select 'evt_filled' || id, systemId, id, 'badge.awarded', slug, '{}', '{}', versionId, createdAt from badgeInstances`,
-      `insert into deliveries (systemId, eventId, webhookId, subject, seq, state, attempts, nextAt, createdAt)
-        select systemId, id, systemId, subject, seq, case when seq % 10 then 'delivered' else 'pending' end, 1,
-          createdAt, createdAt from events`,
-      `insert into attempts (deliveryId, n, at, ms, status) select id, 1, createdAt, 9, 200 from deliveries`,
-      `insert into audit (op, systemId, at, key, action, target, requestId, sealedAt, previousHash, hash)
-        select 'filled' || id, systemId, createdAt, 'master', 'POST', slug, 'filled', createdAt, '', 'hash'
-        from badgeInstances`,
-      // More than a page of the log looks through.
-      `insert into audit (op, systemId, at, key, action, target, requestId, sealedAt, previousHash, hash)
-        ${counting(1_100)} select 'more' || s.id || '-' || i, s.id, ${Date.now()}, 'master', 'POST', '', '', ${NOW}, '', 'hash'
-        from systems s, n`,
-      // The earners that are asked about have events that are still kept.
-      `update events set createdAt = ${Date.now()}, data =
-          (select json_object('instance', json_object('email', email)) from badgeInstances where slug = subject)
-        where subject in (select slug from badgeInstances where email in (
-          select email from (select email from badgeInstances where badgeId = 1 order by id limit 12)
-          union select email from (select email from badgeInstances where badgeId = ${badges} order by id desc limit 12)))`,
-    ].map((text) => env.DB.prepare(text)),
-  )
-}
+/** Two sizes; or those that `npm run bench -- scale` asks for, the smallest first. */
+const SIZES: Size[] = env.SCALE
+  ? JSON.parse(env.SCALE)
+  : [
+      { name: 'small', awards: 100, systems: 4, badges: 64 },
+      { name: 'large', awards: 100_000, systems: 40, badges: 1_920 },
+    ]
 
 // ── What is asked for ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -623,12 +500,12 @@ async function ask(
   return counted
 }
 
-type Measured = Record<Size, Map<string, Spent>>
-const measured: Measured = { small: new Map(), large: new Map() }
+/** What each request came to, of each size. */
+const measured = SIZES.map(() => new Map<string, Spent>())
 
-async function measure(size: Size): Promise<void> {
-  await fill(size)
-  await measureSweep(size, 'nothing to do')
+async function measure(size: Size, into: Map<string, Spent>): Promise<void> {
+  await env.DB.batch(filling(size).map((text) => env.DB.prepare(text)))
+  await measureSweep(into, 'nothing to do')
   // What was filled in is old: no sweep that a request notices to be late may send or forget it meanwhile.
   await env.DB.prepare('update heartbeats set at = ?').bind(Date.now()).run()
   await ask('DELETE', '/systems/none', undefined, false)
@@ -639,14 +516,14 @@ async function measure(size: Size): Promise<void> {
       const about =
         one.uses && which !== 'missing' ? await spare(which, one.uses, subject) : subject
       const path = pathOf(one, which, about)
-      const body = one.body?.(`${size}-${which}-${++count}`, about)
-      measured[size].set(`${one.title}, ${which}`, await ask(one.method, path, body, one.open))
+      const body = one.body?.(`${size.name}-${which}-${++count}`, about)
+      into.set(`${one.title}, ${which}`, await ask(one.method, path, body, one.open))
       if (one.open)
-        measured[size].set(`${one.title}, ${which}, again`, await ask('GET', path, undefined, true))
+        into.set(`${one.title}, ${which}, again`, await ask('GET', path, undefined, true))
     }
   }
-  await measureDelivery(size)
-  await measureSweep(size, 'something to purge')
+  await measureDelivery(into)
+  await measureSweep(into, 'something to purge')
 }
 
 const variantsOf = ({ path }: Case) =>
@@ -666,13 +543,13 @@ async function spare(which: Which, word: Word, names: Names): Promise<Names> {
 }
 
 /** Before any request has deleted something, and after: then its work is as much as was deleted. */
-async function measureSweep(size: Size, what: string): Promise<void> {
+async function measureSweep(into: Map<string, Spent>, what: string): Promise<void> {
   const spent = nothingSpent()
-  await sweep(countingEnv(spent), NOW - 1)
-  measured[size].set(`the sweep, ${what}`, spent)
+  await sweep(countingEnv(spent), THEN - 1)
+  into.set(`the sweep, ${what}`, spent)
 }
 
-async function measureDelivery(size: Size): Promise<void> {
+async function measureDelivery(into: Map<string, Spent>): Promise<void> {
   const row = await env.DB.prepare(
     `select id from deliveries where state = 'pending' and eventId like 'evt_filled%' order by id desc limit 1`,
   ).first<{ id: number }>()
@@ -681,9 +558,9 @@ async function measureDelivery(size: Size): Promise<void> {
   const now = Date.now()
   const leased = await lease(db, row?.id ?? 0, 'token', now, now + 45_000, 'sweep')
   if (!leased || 'belongs' in leased) throw new Error('Nothing was leased')
-  const attempt = { at: NOW, ms: 1, status: 200, error: null, answer: '' }
+  const attempt = { at: THEN, ms: 1, status: 200, error: null, answer: '' }
   await settle(db, leased, 'token', attempt, { state: 'delivered' }, { isTest: false, pace: 1 })
-  measured[size].set('a delivery', spent)
+  into.set('a delivery', spent)
 }
 
 // ── The tests ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -694,27 +571,45 @@ const SLACK = 5
 beforeAll(async () => {
   // Thousands of requests say nothing that the tests below do not.
   const log = vi.spyOn(console, 'log').mockImplementation(() => {})
-  await measure('small')
-  await reset()
-  await applyD1Migrations(env.DB, env.TEST_MIGRATIONS)
-  forgetKeys()
-  await measure('large')
+  for (const [i, size] of SIZES.entries()) {
+    await reset()
+    await applyD1Migrations(env.DB, env.TEST_MIGRATIONS)
+    forgetKeys()
+    await measure(size, measured[i] ?? new Map())
+  }
   log.mockRestore()
   // Thousands of requests: a slow machine is no failure.
-}, 300_000)
+}, 1_800_000)
 
-const spentOn = (size: Size, name: string): Spent => {
-  const spent = measured[size].get(name)
-  if (!spent) throw new Error(`Nothing was measured for ${name}`)
-  return spent
+// biome-ignore lint/correctness/noEmptyPattern: vitest reads from the first parameter which fixtures a hook wants
+afterAll(({}, { file }) => {
+  file.meta.budget = CASES.map((one) => ({
+    title: one.title,
+    spent: measured.map((of) =>
+      worst(variantsOf(one).map((which) => of.get(`${one.title}, ${which}`))),
+    ),
+  }))
+})
+
+/** The most round trips and the most rows of some requests. */
+const worst = (all: (Spent | undefined)[]) => ({
+  trips: Math.max(...all.map((one) => one?.trips ?? 0)),
+  rows: Math.max(...all.map((one) => one?.rows ?? 0)),
+})
+
+/** What a request came to, of each size. */
+const spentOn = (name: string): [smallest: Spent, ...larger: Spent[]] => {
+  const [smallest, ...larger] = measured.map((of) => of.get(name))
+  if (!smallest) throw new Error(`Nothing was measured for ${name}`)
+  return [smallest, ...larger.map((one) => one ?? nothingSpent())]
 }
 
 /** What each of a case's requests comes to, to be looked at as a whole. */
 const judge = (one: Case, verdict: (which: Which, small: Spent, large: Spent) => string) =>
   Object.fromEntries(
     variantsOf(one).map((which) => {
-      const name = `${one.title}, ${which}`
-      return [which, verdict(which, spentOn('small', name), spentOn('large', name))]
+      const [small, ...larger] = spentOn(`${one.title}, ${which}`)
+      return [which, larger.map((large) => verdict(which, small, large))]
     }),
   )
 
@@ -740,8 +635,11 @@ describe('a route', () => {
   it.each(
     CASES.filter(({ open, method, path }) => open && method === 'GET' && !UNKEPT.includes(path)),
   )('$title asks the database nothing when it comes from the cache', ({ title }) => {
-    expect(spentOn('large', `${title}, newest, again`).trips).toBe(0)
-    expect(spentOn('large', `${title}, oldest, again`).trips).toBe(0)
+    for (const { trips } of [
+      ...spentOn(`${title}, newest, again`),
+      ...spentOn(`${title}, oldest, again`),
+    ])
+      expect(trips).toBe(0)
   })
 })
 
@@ -759,13 +657,16 @@ describe('a key', () => {
 describe('a duty', () => {
   it.each([
     // It asks of each webhook that something waits for.
-    ['the sweep, nothing to do', 2, 2 * SIZES.large.systems],
+    ['the sweep, nothing to do', 2, 2 * Math.max(...SIZES.map(({ systems }) => systems))],
     ['a delivery', 2, SLACK],
   ])(
     '%s keeps to %i round trips and reads as many rows of a large database',
     (name, trips, slack) => {
-      expect(spentOn('large', name).trips).toBeLessThanOrEqual(trips)
-      expect(spentOn('large', name).rows).toBeLessThanOrEqual(spentOn('small', name).rows + slack)
+      const [small, ...larger] = spentOn(name)
+      for (const large of larger) {
+        expect(large.trips).toBeLessThanOrEqual(trips)
+        expect(large.rows).toBeLessThanOrEqual(small.rows + slack)
+      }
     },
   )
 })

@@ -12,15 +12,17 @@ const EXPECTED = 2_000
 let serial = 0
 
 /**
- * Gives the bytes of the next request of a plan. A path or a body in which `{n}` stands is another one each time; of several
- * paths each is asked for once.
+ * Gives the bytes of the next request of a plan. A path or a body in which `{n}` stands is another one each time, `{i}` counts from
+ * 1; of several paths each is asked for once.
  * @param {{ method: string, path: string | string[], body?: string, secret?: string }} plan
  * @param {number} port
  */
 function requestOf({ method, path, body, secret }, port) {
-  const n = `${process.pid}-${++serial}`
-  const target = (typeof path === 'string' ? path : (path.pop() ?? '/')).replaceAll('{n}', n)
-  const text = body?.replaceAll('{n}', n)
+  serial += 1
+  const filled = (/** @type {string} */ one) =>
+    one.replaceAll('{n}', `${process.pid}-${serial}`).replaceAll('{i}', String(serial))
+  const target = filled(typeof path === 'string' ? path : (path.pop() ?? '/'))
+  const text = body && filled(body)
   const lines = [`${method} ${target} HTTP/1.1`, `Host: 127.0.0.1:${port}`, 'Accept: */*']
   if (secret !== undefined) {
     // The claim `exp` is an hour away: a token must outlive the round for which it is signed.
