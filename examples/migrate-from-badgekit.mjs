@@ -52,7 +52,7 @@ async function openAll(origin) {
     if (left.has(id)) continue
     all++
     const path = `/public/assertions/${encodeURIComponent(slug)}`
-    const { status } = await fetch(origin + path, { headers: { accept: 'application/json' } })
+    const { status } = await fetch(origin + path, { method: 'HEAD' })
     if (status === 200 || status === 410) good++
     else missing.push(`${status} ${path}`)
   }

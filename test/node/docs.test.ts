@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const read = (path: string) => readFileSync(resolve(ROOT, path), 'utf8')
-const pages = ['.', 'docs'].flatMap((directory) =>
+const pages = ['.', 'docs', 'examples'].flatMap((directory) =>
   readdirSync(resolve(ROOT, directory))
     .filter((name) => name.endsWith('.md'))
     .map((name) => join(directory, name)),
