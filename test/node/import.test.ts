@@ -427,6 +427,12 @@ describe('badgekit import of an old organisation', { shuffle: false }, () => {
   }, 120_000)
 })
 
+/** The process of the database that a command has started. */
+function workerdOf({ pid }: { pid?: number | undefined }) {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')
+  return children.find((one) => one && readFileSync(`/proc/${one}/comm`, 'utf8') === 'workerd\n')
+}
+
 describe('badgekit import', () => {
   it('writes nothing in a dry run, and tells the same', async () => {
     const dump = join(folder, 'dry.sql')
@@ -456,13 +462,17 @@ describe('badgekit import', () => {
       tries++
     )
       await sleep(10)
-    first.kill()
+    // As an operator would find it who kills it and starts it again: the database's own process ends by itself.
+    const workerd = workerdOf(first.child)
+    first.child.kill('SIGKILL')
     await first
+    expect(workerd, 'the process of the database').toBeDefined()
     const { written } = at()
     expect(written.badgeInstances).toBeGreaterThan(0)
     expect(written.badgeInstances).toBeLessThan(AWARDS)
     const second = await badgekit(args, { DEV_VARS: vars })
     expect(second).toMatchObject({ code: 0, err: '' })
+    await until(() => !existsSync(`/proc/${workerd}`), 10_000)
     expect(JSON.parse(second.out).tables.badgeInstances).toMatchObject({
       read: AWARDS,
       written: AWARDS,
