@@ -1,45 +1,36 @@
 /**
- * A learner applies for the badge of `award.mjs`; a reviewer approves; the badge is awarded.
+ * A learner applies for the badge of `award.mjs`; a reviewer looks at each criterion and approves; the badge is awarded.
  *
  *   BADGEKIT_SECRET=… node examples/apply-and-review.mjs bo@example.org
+ *
+ * BADGEKIT_URL is http://127.0.0.1:8787 unless set; BADGEKIT_KEY is `master`. A key with the role `review` may apply and review;
+ * one with `manage` may award with the review as well.
  */
-import { createHash, createHmac } from 'node:crypto'
+import { BadgeKit, BadgeKitError } from 'badgekit-api/client'
 
-const { BADGEKIT_URL = 'http://127.0.0.1:8787', BADGEKIT_KEY: key = 'master' } = process.env
-const secret = process.env.BADGEKIT_SECRET ?? ''
+const { BADGEKIT_URL: url = 'http://127.0.0.1:8787', BADGEKIT_KEY: key } = process.env
+const kit = new BadgeKit({ url, key: key ?? 'master', secret: process.env.BADGEKIT_SECRET })
 const learner = process.argv[2] ?? 'bo@example.org'
+const badge = kit.systems('demo').badges('first-steps')
 
-const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
-
-async function call(method, path, fields) {
-  const body = fields && JSON.stringify(fields)
-  const hash = createHash('sha256')
-    .update(body ?? '')
-    .digest('hex')
-  const exp = Math.floor(Date.now() / 1000) + 60
-  const claims = { key, method, path, exp, ...(body && { body: { alg: 'sha256', hash } }) }
-  const unsigned = `${part({ typ: 'JWT', alg: 'HS256' })}.${part(claims)}`
-  const signature = createHmac('sha256', secret).update(unsigned).digest('base64url')
-  const headers = { authorization: `JWT token="${unsigned}.${signature}"` }
-  if (body) headers['content-type'] = 'application/json'
-  const response = await fetch(BADGEKIT_URL + path, { method, headers, body })
-  const answer = await response.json()
-  if (!response.ok) throw new Error(`${response.status} ${answer.code}: ${answer.message}`)
-  return answer
-}
-
-const badge = '/systems/demo/badges/first-steps'
+// What the learner's page does.
 const evidence = [{ url: 'https://bo.example.org/steps', mediaType: 'link', reflection: 'Mine.' }]
-const { application } = await call('POST', `${badge}/applications`, { learner, evidence })
+const { application } = await badge.applications.post({ learner, evidence })
 console.log('applied', application.slug)
 
-const file = `${badge}/applications/${application.slug}`
-const satisfied = application.badge.criteria.map(({ id }) => ({ criterionId: id, satisfied: 1 }))
-const author = 'reviewer@example.org'
-await call('POST', `${file}/reviews`, { author, comment: 'Well done.', reviewItems: satisfied })
-console.log('reviewed by', author)
-
-// A review decides nothing by itself: whoever reviews awards the badge and closes the application.
-const { instance } = await call('POST', `${badge}/instances`, { email: learner })
-await call('PUT', file, { processed: new Date().toISOString() })
-console.log('awarded', instance.assertionUrl)
+// What the reviewer's page does: it shows what is open, the oldest first, and what each one is judged by.
+for await (const open of badge.applications.list({ processed: false, email: learner })) {
+  const author = 'reviewer@example.org'
+  const reviewItems = open.badge.criteria.map(({ id }) => ({ criterionId: id, satisfied: 1 }))
+  const reviews = badge.applications(open.slug).reviews
+  try {
+    // With `award` one step reviews, closes the application and awards; without it a review decides nothing.
+    const given = { author, comment: 'Well done.', reviewItems, award: true }
+    const { instance } = await reviews.post(given)
+    console.log('awarded', instance.assertionUrl)
+  } catch (error) {
+    // A required criterion is not satisfied, the learner holds the badge, or there is no more of it: nothing was done.
+    if (!BadgeKitError.is(error, 'ResourceConflict')) throw error
+    console.log('not awarded:', error.message)
+  }
+}

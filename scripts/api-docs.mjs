@@ -3,7 +3,7 @@
  * on an empty state, tells it a story that touches every endpoint, and writes what came back between the marks
  * `<!-- sent: title -->` and `<!-- end -->`; the words around them are written by hand. What differs from run to run
  * (times, random names, secrets, the origin) is replaced, so that the same code gives the same bytes. It also writes the table of
- * roles into docs/auth.md, from the Worker's own routes and roles.
+ * roles into docs/keys.md, from the Worker's own routes and roles.
  */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -23,7 +23,7 @@ import { completeDevVars } from './start.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const FILE = resolve(ROOT, 'docs/api.md')
-const AUTH = resolve(ROOT, 'docs/auth.md')
+const KEYS = resolve(ROOT, 'docs/keys.md')
 
 // ── A server of our own ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -699,9 +699,9 @@ async function rolesTable() {
   ])
 }
 
-/** docs/auth.md with its table told anew. */
+/** docs/keys.md with its table told anew. */
 async function rolesPage() {
-  const text = readFileSync(AUTH, 'utf8')
+  const text = readFileSync(KEYS, 'utf8')
   const whole = await rolesTable()
   return text.replace(
     /(<!-- roles -->\n)[\s\S]*?(?=<!-- end -->)/,
@@ -712,9 +712,9 @@ async function rolesPage() {
 async function main() {
   const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
   const page = await rolesPage()
-  if (!values.check) writeFileSync(AUTH, page)
-  else if (page !== readFileSync(AUTH, 'utf8')) {
-    throw new Error('docs/auth.md has other roles than src/roles.ts: npm run docs:api')
+  if (!values.check) writeFileSync(KEYS, page)
+  else if (page !== readFileSync(KEYS, 'utf8')) {
+    throw new Error('docs/keys.md has other roles than src/roles.ts: npm run docs:api')
   }
   const server = await startServer()
   try {

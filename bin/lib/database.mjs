@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { localOrigin } from '../../scripts/sign.mjs'
@@ -65,6 +66,7 @@ async function isRunning() {
  */
 export async function openLocal(state) {
   const { convertV4MiniflareOptions, Miniflare } = await import('miniflare')
+  endWorkerdWithUs()
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       name: 'badgekit',
@@ -94,6 +96,14 @@ export async function openLocal(state) {
   }
   await migrate(database)
   return database
+}
+
+/** Has miniflare start workerd by way of a script that ends it when we are killed and can no longer do so. */
+function endWorkerdWithUs() {
+  if (process.platform === 'win32') return
+  const require = createRequire(import.meta.resolve('miniflare'))
+  process.env.BADGEKIT_WORKERD ??= process.env.MINIFLARE_WORKERD_PATH ?? require('workerd').default
+  process.env.MINIFLARE_WORKERD_PATH = join(ROOT, 'bin/lib/workerd.sh')
 }
 
 const compatibilityDate = () =>

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { dirname, resolve } from 'node:path'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
 import {
   BadgeKit,
   BadgeKitError,
@@ -11,6 +12,7 @@ import {
   verifyWebhook,
   WebhookError,
 } from 'badgekit-api/client'
+import { Webhook } from 'standardwebhooks'
 import { beforeAll, describe, expect, inject, it } from 'vitest'
 import { hasBrowser, startBrowser } from './browser'
 import { serverAt, startReceiver, until } from './server'
@@ -148,6 +150,57 @@ describe('the client in Node', () => {
     for (const name of ['badgekit.js', 'badgekit.d.ts', 'calls.d.ts', 'routes.d.ts']) {
       expect(paths).toContain(`client/${name}`)
     }
+  })
+})
+
+/** `npm run test:runtimes` brings them along, and asks for both. */
+const isThere = (runtime: string) => spawnSync(runtime, ['--version']).status === 0
+const isAsked = process.env.npm_lifecycle_event === 'test:runtimes'
+const RUNTIMES = [
+  ['deno', ['run', '--no-config', '--allow-net', '--allow-read']],
+  ['bun', ['run']],
+] as const
+
+describe.each(RUNTIMES)('the client in Deno and Bun: %s', (runtime, args) => {
+  it.runIf(isAsked || isThere(runtime))('signs, repeats, lists, and checks a webhook', async () => {
+    const slug = `client-${runtime}`
+    await seeded(slug)
+    const folder = mkdtempSync(join(tmpdir(), 'badgekit-runtime-'))
+    const file = join(folder, 'program.mjs')
+    const secret = `whsec_${Buffer.alloc(32, 'k').toString('base64')}`
+    const body = '{"action":"ping","webhook":1}'
+    const headers = {
+      'webhook-id': 'evt_1',
+      'webhook-timestamp': String(Math.floor(Date.now() / 1000)),
+      'webhook-signature': new Webhook(secret).sign('evt_1', new Date(), body),
+    }
+    // The first answer of all is lost on the way, and nothing is done twice.
+    writeFileSync(
+      file,
+      `import { BadgeKit, BadgeKitError, verifyWebhook } from ${JSON.stringify(CLIENT)}
+      let isLost = false
+      const fetchOnceLost = async (...given) => {
+        const answer = await fetch(...given)
+        if (isLost) return answer
+        isLost = true
+        throw new Error('lost')
+      }
+      const kit = new BadgeKit({ ...${JSON.stringify({ url: server.url, secret: server.secret })}, fetch: fetchOnceLost })
+      const { instances } = kit.systems('${slug}').badges('zine-maker')
+      await instances.post({ email: 'ada@example.org' })
+      const again = await instances.post({ email: 'ada@example.org' }).catch((error) => error)
+      console.log(BadgeKitError.is(again, 'ResourceConflict'))
+      for await (const { email } of instances.list({ limit: 1 })) console.log(email)
+      const sent = ${JSON.stringify({ headers, body })}
+      console.log((await verifyWebhook(sent, '${secret}')).action)
+      console.log((await verifyWebhook(sent, 'another').catch((error) => error)).name)`,
+    )
+    const { stdout, stderr } = spawnSync(runtime, [...args, file], { encoding: 'utf8' })
+    rmSync(folder, { recursive: true })
+    expect({ stdout, stderr }).toEqual({
+      stdout: 'true\nada@example.org\nping\nWebhookError\n',
+      stderr: expect.any(String),
+    })
   })
 })
 

@@ -1,14 +1,12 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { beforeAll, describe, expect, inject, it } from 'vitest'
-import { serverAt } from './server'
+import { describe, expect, it } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const read = (path: string) => readFileSync(resolve(ROOT, path), 'utf8')
-const pages = ['.', 'docs'].flatMap((directory) =>
+const pages = ['.', 'docs', 'examples'].flatMap((directory) =>
   readdirSync(resolve(ROOT, directory))
     .filter((name) => name.endsWith('.md'))
     .map((name) => join(directory, name)),
@@ -94,51 +92,3 @@ it('docs/api.md shows what is really sent and answered', async () => {
   const code = await new Promise((done) => check.once('close', done))
   expect({ code, output }).toEqual({ code: 0, output: expect.any(String) })
 }, 120_000)
-
-describe('the examples', () => {
-  let server: Awaited<ReturnType<typeof serverAt>>
-  beforeAll(async () => {
-    server = await serverAt(inject('server'))
-  }, 90_000)
-
-  const start = (name: string, args: string[] = [], more: Record<string, string> = {}) =>
-    spawn(process.execPath, [resolve(ROOT, 'examples', name), ...args], {
-      env: { ...process.env, BADGEKIT_URL: server.url, BADGEKIT_SECRET: server.secret, ...more },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-
-  /** Resolves with what the child has written once `text` is in it, or when it ends. */
-  const until = (child: ReturnType<typeof start>, text?: string) =>
-    new Promise<string>((done) => {
-      let all = ''
-      child.stdout?.setEncoding('utf8').on('data', (chunk) => {
-        all += chunk
-        if (text !== undefined && all.includes(text)) done(all)
-      })
-      child.once('close', () => done(all))
-    })
-
-  it('award, are told of it, apply and review', async () => {
-    expect(await until(start('award.mjs', ['ada@example.org']))).toMatch(/^awarded http:/)
-    expect(await until(start('award.mjs', ['ada@example.org']))).toMatch(/^held already http:/)
-
-    const receiver = start('receive-webhook.ts', [], { PORT: String(await freePort()) })
-    try {
-      expect(await until(receiver, 'listening')).toContain('listening')
-      const told = until(receiver, 'award first-steps bo@example.org')
-      const reviewed = await until(start('apply-and-review.mjs', ['bo@example.org']))
-      expect(reviewed).toMatch(/^applied [0-9a-f]{32}\nreviewed by .+\nawarded http:/)
-      expect(await told).toContain('review first-steps bo@example.org evt_')
-    } finally {
-      receiver.kill()
-    }
-  }, 60_000)
-})
-
-const freePort = () =>
-  new Promise<number>((done) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => done(typeof address === 'object' && address ? address.port : 0))
-    })
-  })

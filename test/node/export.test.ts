@@ -277,7 +277,7 @@ describe('badgekit export and import', { shuffle: false }, () => {
       existsSync(state) ? Number(JSON.parse(readFileSync(state, 'utf8')).lines) : 0
     const killed = badgekit(['import', large, ...at(to)], env(first))
     for (let tries = 0; tries < 4_000 && lines() === 0; tries++) await sleep(10)
-    killed.kill()
+    killed.child.kill('SIGKILL')
     await killed
     expect(lines()).toBeGreaterThan(0)
     expect(lines()).toBeLessThan(20_000)

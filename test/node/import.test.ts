@@ -1,5 +1,14 @@
+import { execFile } from 'node:child_process'
 import { createHash, createHmac } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -12,7 +21,7 @@ import { parseVars } from '../../scripts/sign.mjs'
 import { awardSlug, writeDump, writeLarge } from './oldDump.mjs'
 import { EXPECTED, LONG, md5, ORGANISATION, png, writeOrganisation } from './oldOrganisation'
 import { badgekit, startWrangler } from './run'
-import { freePort, startServer } from './server'
+import { freePort, startServer, until } from './server'
 
 const folder = mkdtempSync(join(tmpdir(), 'badgekit-import-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -106,7 +115,6 @@ describe('badgekit import of an old organisation', { shuffle: false }, () => {
   const home = join(folder, 'home')
   let port: number
   let server: Awaited<ReturnType<typeof startServer>>
-  let done: Awaited<ReturnType<typeof badgekit>>
   const vars = join(home, 'vars')
   const state = join(home, 'state')
 
@@ -114,19 +122,19 @@ describe('badgekit import of an old organisation', { shuffle: false }, () => {
     writeOrganisation(dump)
     port = await freePort()
     mkdirSync(home)
-    done = await badgekit(['import', dump, '--local', '--persist-to', state, '--json'], {
-      DEV_VARS: vars,
-      PORT: String(port),
+    // The example's own way: a dry run, the import, the server, every old address.
+    server = await startServer({
+      folder: home,
+      port,
+      program: ['examples/migrate-from-badgekit.mjs', dump],
     })
-    server = await startServer({ folder: home, port })
   }, 180_000)
   afterAll(() => server?.stop())
 
   const open = (path: string) => fetch(server.url + path, { redirect: 'manual' })
 
   it('reports every row that it changed or could not take, with the reason', () => {
-    expect(done).toMatchObject({ code: 3, err: '' })
-    const report = JSON.parse(done.out)
+    const report = JSON.parse(readFileSync(join(folder, 'old-report.json'), 'utf8'))
     expect(report.changed).toEqual(EXPECTED.changed)
     expect(report.rejected).toEqual(EXPECTED.rejected)
     expect(report).toMatchObject({ warnings: [], others: { migrations: 1 }, keepsNumbers: true })
@@ -152,7 +160,22 @@ describe('badgekit import of an old organisation', { shuffle: false }, () => {
     })
   })
 
-  it('keeps the public addresses and what stands there', async () => {
+  it('keeps the public addresses, each of which `examples/migrate-from-badgekit.mjs` opens', async () => {
+    const told = '7 of 7 old addresses answer; 3 awards could not be imported\n'
+    await until(() => server.output().includes('old addresses'), 30_000, server.output)
+    expect(server.output()).toContain(told)
+    const check = (file: string) => {
+      const args = ['examples/migrate-from-badgekit.mjs', file, server.url]
+      return new Promise((end) => execFile(process.execPath, args, (_, out) => end(out)))
+    }
+    expect(await check(dump)).toBe(told)
+    // Without the report of the import nobody knows which ones were rejected.
+    const copy = join(folder, 'copy.sql')
+    copyFileSync(dump, copy)
+    expect(await check(copy)).toMatch(/^8 of 10 .*\n404 \/public\/assertions\/\w+\n/)
+  })
+
+  it('keeps what stands at the public addresses', async () => {
     const assertion = await (await open(`/public/assertions/${awardSlug(1)}`)).json()
     expect(assertion).toMatchObject({
       uid: awardSlug(1),
@@ -404,6 +427,12 @@ describe('badgekit import of an old organisation', { shuffle: false }, () => {
   }, 120_000)
 })
 
+/** The process of the database that a command has started. */
+function workerdOf({ pid }: { pid?: number | undefined }) {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')
+  return children.find((one) => one && readFileSync(`/proc/${one}/comm`, 'utf8') === 'workerd\n')
+}
+
 describe('badgekit import', () => {
   it('writes nothing in a dry run, and tells the same', async () => {
     const dump = join(folder, 'dry.sql')
@@ -433,13 +462,17 @@ describe('badgekit import', () => {
       tries++
     )
       await sleep(10)
-    first.kill()
+    // As an operator would find it who kills it and starts it again: the database's own process ends by itself.
+    const workerd = workerdOf(first.child)
+    first.child.kill('SIGKILL')
     await first
+    expect(workerd, 'the process of the database').toBeDefined()
     const { written } = at()
     expect(written.badgeInstances).toBeGreaterThan(0)
     expect(written.badgeInstances).toBeLessThan(AWARDS)
     const second = await badgekit(args, { DEV_VARS: vars })
     expect(second).toMatchObject({ code: 0, err: '' })
+    await until(() => !existsSync(`/proc/${workerd}`), 10_000)
     expect(JSON.parse(second.out).tables.badgeInstances).toMatchObject({
       read: AWARDS,
       written: AWARDS,

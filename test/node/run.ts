@@ -15,8 +15,6 @@ export function badgekit(
   const child = spawn(process.execPath, [script, ...args], {
     env: { ...outer, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A group of its own, which `kill` ends: the database's process outlives a parent that was killed.
-    detached: true,
   })
   let [out, err] = ['', '']
   child.stdout.on('data', (data) => {
@@ -28,8 +26,7 @@ export function badgekit(
   const ended = new Promise<{ code: number | null; out: string; err: string }>((done) =>
     child.on('close', (code) => done({ code, out, err })),
   )
-  const kill = () => process.kill(-(child.pid ?? 0), 'SIGKILL')
-  return Object.assign(ended, { child, kill })
+  return Object.assign(ended, { child })
 }
 
 /**

@@ -3,7 +3,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo, createServer as createSocket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TestProject } from 'vitest/node'
 import { parseVars, signedFetch } from '../../scripts/sign.mjs'
@@ -34,9 +34,20 @@ export default async function setup(project: TestProject) {
   }
 }
 
-/** A server of one's own, on a database that something else has written: its state stays in `folder`. */
-export async function startServer({ folder, port }: { folder: string; port: number }) {
-  const { place, stop } = launch(folder, port)
+/**
+ * A server of one's own, on a database that something else has written: its state stays in `folder`. A `program` that starts
+ * `npm start` when it has done something else first takes its place.
+ */
+export async function startServer({
+  folder,
+  port,
+  program,
+}: {
+  folder: string
+  port: number
+  program?: string[]
+}) {
+  const { place, stop } = launch(folder, port, program)
   try {
     return { ...(await serverAt(place)), stop }
   } catch (error) {
@@ -45,11 +56,11 @@ export async function startServer({ folder, port }: { folder: string; port: numb
   }
 }
 
-function launch(folder: string, port: number) {
+function launch(folder: string, port: number, program = ['scripts/start.mjs']) {
   const { MASTER_SECRET, PUBLIC_ORIGIN, ENCRYPTION_KEYS, ...env } = process.env
   // Anew at each start: who waits looks for this start's greeting.
   const log = openSync(logOf(folder), 'w')
-  const child = spawn(process.execPath, [resolve('scripts/start.mjs')], {
+  const child = spawn(process.execPath, program, {
     env: {
       ...env,
       PORT: String(port),

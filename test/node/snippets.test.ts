@@ -6,15 +6,16 @@ import { join } from 'node:path'
 import { SignJWT } from 'jose'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, describe, expect, it } from 'vitest'
+import { blocksOf } from './told'
 
-/** What `docs/webhooks.md` tells receivers to write is run on what the standard's own library signs, as ours is tested by it. */
+/** What `docs/receive.md` tells receivers to write is run on what the standard's own library signs, as ours is tested by it. */
 
 const folder = mkdtempSync(join(tmpdir(), 'badgekit-snippets-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-const page = readFileSync('docs/webhooks.md', 'utf8')
+const page = readFileSync('docs/receive.md', 'utf8')
 const snippet = (language: string) =>
-  new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``).exec(page)?.[1] ?? ''
+  blocksOf(page).findLast((block) => block.language === language)?.text ?? ''
 
 const OLD = `whsec_${Buffer.from('the first secret of a receiver, 1').toString('base64')}`
 const NEW = `whsec_${Buffer.from('the second secret of a receiver 2').toString('base64')}`
