@@ -119,7 +119,7 @@ const IN_KIND = ['410', '503']
 const DESCRIPTION = `${description}.
 
 Every request below that is not public carries \`Authorization: JWT token="…"\`, a token that is signed with HS256 and \
-names the request's method, its path, the hash of its body and an expiry. GET /docs shows how in ten lines.
+names the request's method, its path, the hash of its body and an expiry. GET /docs shows how, and tries it.
 
 Bodies may be JSON, urlencoded or multipart; in the last two \`a[b]\` and \`a[]\` nest.`
 

@@ -56,8 +56,8 @@ type Entry = { method: string; path: string; operation: Operation }
  */
 export const DOCS_POLICY = PAGE_POLICY.replace(
   'style-src ',
-  "style-src 'sha256-/5FuGU63NWztO3FN1a3uegDrTHtZd5deDEizS9fsG10=' ",
-).replace(/script-src '[^']+'/, "script-src 'sha256-bs7H96mKI5RHHyYrPzMdg5qsrDqkUe9Sc/ShwZPZXgI='")
+  "style-src 'sha256-frfB6w/fKMwXMsK8jyAv3kSICRtx37Wi+eeUEgO1NwU=' ",
+).replace(/script-src '[^']+'/, "script-src 'sha256-12mcFJIATU1Zz6+SBdOwnXZolwhtolyQOswoZ9OF514='")
 
 /** The whole API on one page, made from its own description. */
 export function docsPage(api: ApiDescription): string {
@@ -136,12 +136,12 @@ or loaded again.</p>
 const introduction = () => html`<h2 id="sign">Sign a request</h2>
 <p>Every request carries a short-lived token that names its method, its path with the query, and the hash of its
 body. It is signed with the secret of a key; <code>master</code> is the key of the whole service.</p>
+<template class="now"><p>Every endpoint below can be tried from this page, and is shown as a program in four languages. Signed by
+<b class="signer"></b> <button type="button" class="ask">Change</button></p></template>
 <pre tabindex="0"><code>${example()}</code></pre>
 <p>Bodies may be JSON, urlencoded or multipart. Errors are JSON with a stable <code>code</code> and a
 <code>message</code>; a 403 says which part of the token is wrong. Routes marked public need no token, and fields with
 a star must be sent.</p>
-<template class="now"><p>Each endpoint below can be tried from this page, and is shown as a program in four languages. Requests are signed by
-<b class="signer"></b> <button type="button" class="ask">Change</button></p></template>
 <h3>Three levels</h3>
 <p>What belongs to a system may belong to one of its issuers or programs as well. <code>{C}</code> below stands for
 each of these three, and what is seen at a level includes what belongs to those below it:</p>

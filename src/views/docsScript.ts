@@ -22,10 +22,8 @@ function stored(work) {
   try { return work(sessionStorage) } catch { return null }
 }
 
-function showSigner() {
-  const text = signer.secret ? signer.key : 'nobody yet'
-  for (const one of document.querySelectorAll('.signer')) one.textContent = text
-  for (const trial of trials) trial.show()
+function nameSigner(within) {
+  for (const one of within.querySelectorAll('.signer')) one.textContent = signer.secret ? signer.key : 'nobody yet'
 }
 
 /** Opens a dialog; true when it was agreed to. */
@@ -52,7 +50,8 @@ async function askForKey() {
       : storage.removeItem(STORED))
   }
   secret.value = ''
-  showSigner()
+  nameSigner(document)
+  for (const trial of trials) trial.show()
   return isGiven
 }
 
@@ -158,9 +157,10 @@ class Trial {
     this.body.rows = Math.min(16, this.body.value.split('\\n').length)
     find(this.isOpen ? '.who' : '.open').remove()
     this.listen(find('.copy'))
+    nameSigner(parts)
+    this.show()
     details.querySelector('.here').replaceWith(parts)
     trials.push(this)
-    showSigner()
   }
 
   add(name, required, placeholder) {
@@ -269,7 +269,7 @@ document.addEventListener('toggle', ({ target }) => {
   if (target.open && target.querySelector('.here')) new Trial(target)
 }, true)
 Object.assign(signer, JSON.parse(stored((storage) => storage.getItem(STORED)) ?? '{}'))
-showSigner()
+nameSigner(document)
 // A browser that goes back may have left some open.
 for (const one of document.querySelectorAll('.docs details[open]')) new Trial(one)
 `

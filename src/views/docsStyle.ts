@@ -31,7 +31,7 @@ export const DOCS_STYLE = `
 .docs table { width: 100%; border-collapse: collapse; font-size: .9375rem }
 .docs td { padding: .375rem .75rem .375rem 0; border-top: 1px solid var(--line); vertical-align: top }
 .docs tr:first-child td { border-top: 0 }
-.docs td:first-child { width: 34% }
+.docs td:first-child { width: 34%; overflow-wrap: normal }
 .trial { margin: 1.5rem 0; padding: 1.25rem clamp(1rem, 3vw, 1.5rem); border: 1px solid var(--line); border-radius: .875rem }
 .trial h3 { margin: 0 0 .75rem }
 .trial form { display: grid; gap: 1rem }
@@ -53,11 +53,12 @@ textarea:focus-visible, .docs pre:focus-visible { outline: 3px solid var(--link)
 .trial [role=status].good { color: var(--good) }
 .trial [role=status].bad { color: var(--bad) }
 .docs .answer { max-height: 28rem; overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere }
-.languages { display: flex; flex-wrap: wrap; gap: .5rem; justify-content: space-between; margin-top: 1.25rem }
-.languages div { display: flex; flex-wrap: wrap; gap: .25rem }
-.languages button { padding: .25rem .75rem; border-color: transparent; border-radius: .5rem; font-size: .9375rem; background: none }
+.languages { display: flex; flex-wrap: wrap; gap: .25rem; margin-top: 1.25rem }
+.languages div { display: flex; flex-wrap: wrap }
+.languages .copy { margin-inline-start: auto }
+.languages button { padding: .25rem clamp(.4375rem, 2vw - .25rem, .75rem); border-color: transparent; border-radius: .5rem; font-size: .9375rem; background: none }
 .languages [aria-pressed=true] { color: var(--ink); background: var(--chip) }
-.trial > pre:last-child { max-height: 28rem; margin: .5rem 0 0; overflow: auto }
+.trial > pre:last-child { margin: .5rem 0 0 }
 dialog {
   width: min(30rem, 100vw - 2rem); padding: clamp(1.25rem, 5vw, 2rem); color: var(--ink); background: var(--sheet);
   border: 1px solid var(--line); border-radius: 1.25rem;
