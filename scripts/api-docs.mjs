@@ -2,8 +2,8 @@
  * `npm run docs:api`: the examples of docs/api.md, from requests that were really sent. It starts a server of its own
  * on an empty state, tells it a story that touches every endpoint, and writes what came back between the marks
  * `<!-- sent: title -->` and `<!-- end -->`; the words around them are written by hand. What differs from run to run
- * (times, random names, secrets, the origin) is replaced, so that the same code gives the same bytes. It also writes the table of
- * roles into docs/auth.md, from the Worker's own routes and roles.
+ * (times, random names, secrets, the origin) is replaced, so that the same code gives the same bytes. It also writes into docs/auth.md the
+ * table of roles, from the Worker's own routes and roles, and the programs that sign, which are those of `/docs`.
  */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -661,13 +661,11 @@ function table(rows) {
   ].join('\n')
 }
 
-/** Which role may do what, from the routes of the app: those of a container at once for all levels, where all are alike. */
-async function rolesTable() {
-  const { app, levels, needOf, holds, ROLES, ABOUT } = await load(`
-    export { app } from './src/app'
-    export { levels } from './src/levels'
-    export { holds, needOf, ROLES } from './src/roles'
-    export { ABOUT } from './src/spec'`)
+/**
+ * Which role may do what, from the routes of the app: those of a container at once for all levels, where all are alike.
+ * @param {Json} loaded
+ */
+function rolesTable({ app, levels, needOf, holds, ROLES, ABOUT }) {
   const open = new Set(
     app.routes.flatMap((/** @type {Json} */ { method, path, handler }) =>
       handler[ABOUT]?.open ? [`${method} ${path}`] : [],
@@ -699,22 +697,49 @@ async function rolesTable() {
   ])
 }
 
-/** docs/auth.md with its table told anew. */
-async function rolesPage() {
-  const text = readFileSync(AUTH, 'utf8')
-  const whole = await rolesTable()
-  return text.replace(
-    /(<!-- roles -->\n)[\s\S]*?(?=<!-- end -->)/,
-    (_all, mark) => `${mark}\n${whole}\n\n`,
+/** What stands between a mark of this name and its end, told anew. */
+const between = (
+  /** @type {string} */ text,
+  /** @type {string} */ name,
+  /** @type {string} */ told,
+) =>
+  text.replace(
+    new RegExp(`(<!-- ${name} -->\n)[\\s\\S]*?(?=<!-- end -->)`),
+    (_all, mark) => `${mark}\n${told}\n\n`,
   )
+
+const FENCES = { curl: 'bash', javascript: 'js', python: 'python', php: 'php' }
+
+/** docs/auth.md with its programs and its table told anew. */
+async function authPage() {
+  const loaded = await load(`
+    export { app } from './src/app'
+    export { levels } from './src/levels'
+    export { holds, needOf, ROLES } from './src/roles'
+    export { ABOUT } from './src/spec'
+    export { FILL, SNIPPETS } from './src/views/docsSnippets'`)
+  const { FILL, SNIPPETS } = loaded
+  const snippetOf = new Function('snippets', `${FILL}return snippetOf`)(SNIPPETS)
+  let text = between(readFileSync(AUTH, 'utf8'), 'roles', rolesTable(loaded))
+  for (const [language, fence] of Object.entries(FENCES)) {
+    const program = snippetOf(language, {
+      origin: 'http://127.0.0.1:8787',
+      key: 'master',
+      method: 'PUT',
+      path: '/systems/demo',
+      body: `{"description":"Signed by ${SNIPPETS[language].name}"}`,
+    })
+    text = between(text, `program: ${language}`, `\`\`\`${fence}\n${program}\`\`\``)
+  }
+  return text
 }
 
 async function main() {
   const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
-  const page = await rolesPage()
+  const page = await authPage()
   if (!values.check) writeFileSync(AUTH, page)
   else if (page !== readFileSync(AUTH, 'utf8')) {
-    throw new Error('docs/auth.md has other roles than src/roles.ts: npm run docs:api')
+    throw new Error('docs/auth.md has other roles or programs than the Worker: npm run docs:api')
   }
   const server = await startServer()
   try {

@@ -57,7 +57,7 @@ type Entry = { method: string; path: string; operation: Operation }
 export const DOCS_POLICY = PAGE_POLICY.replace(
   'style-src ',
   "style-src 'sha256-frfB6w/fKMwXMsK8jyAv3kSICRtx37Wi+eeUEgO1NwU=' ",
-).replace(/script-src '[^']+'/, "script-src 'sha256-12mcFJIATU1Zz6+SBdOwnXZolwhtolyQOswoZ9OF514='")
+).replace(/script-src '[^']+'/, "script-src 'sha256-9c0+CQb/i3bvL3Jm8R4cR85Mt4HR4UTX1T0jzU64yjU='")
 
 /** The whole API on one page, made from its own description. */
 export function docsPage(api: ApiDescription): string {

@@ -34,7 +34,10 @@ const secret = globalThis.process?.env.BADGEKIT_SECRET ?? prompt('The secret of 
 
 const bytes = (text) => new TextEncoder().encode(text)
 const base64url = (data) =>
-  btoa(String.fromCharCode(...data)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+  btoa(String.fromCharCode(...data))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '')
 const encoded = (value) => base64url(bytes(JSON.stringify(value)))
 
 async function call(method, path, body) {
