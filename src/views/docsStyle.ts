@@ -41,13 +41,13 @@ export const DOCS_STYLE = `
 .trial input, dialog input { padding: .5rem .75rem; border-radius: .5rem }
 ::placeholder { color: var(--soft); opacity: 1 }
 textarea {
-  padding: .75rem; border-radius: .5rem; resize: vertical; color: var(--ink); background: var(--sheet);
+  padding: .75rem; border-radius: .5rem; resize: vertical; field-sizing: content; max-height: 28rem; color: var(--ink); background: var(--sheet);
   border: 1px solid var(--soft); font: .875rem/1.55 ui-monospace, 'SF Mono', Menlo, Consolas, monospace;
 }
 textarea:focus-visible, .docs pre:focus-visible { outline: 3px solid var(--link); outline-offset: 3px }
 .send { display: flex; flex-wrap: wrap; gap: .625rem 1rem; align-items: center }
 .send button, .languages button, .docs .ask { width: auto }
-.send button { min-width: 7rem; padding: .5rem 1rem }
+.send > button { min-width: 7rem; padding: .5rem 1rem }
 .docs .ask, form .ask, .no, #forget { color: var(--link); background: none }
 .docs .ask { display: inline; padding: 0 .25rem; border-color: transparent; text-decoration: underline; text-underline-offset: .18em }
 .trial [role=status].good { color: var(--good) }
