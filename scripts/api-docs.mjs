@@ -2,8 +2,8 @@
  * `npm run docs:api`: the examples of docs/api.md, from requests that were really sent. It starts a server of its own
  * on an empty state, tells it a story that touches every endpoint, and writes what came back between the marks
  * `<!-- sent: title -->` and `<!-- end -->`; the words around them are written by hand. What differs from run to run
- * (times, random names, secrets, the origin) is replaced, so that the same code gives the same bytes. It also writes the table of
- * roles into docs/keys.md, from the Worker's own routes and roles.
+ * (times, random names, secrets, the origin) is replaced, so that the same code gives the same bytes. From the Worker's own code it also
+ * writes the table of roles into docs/keys.md, and into docs/auth.md the programs that sign, which are those of `/docs`.
  */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -24,6 +24,7 @@ import { completeDevVars } from './start.mjs'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const FILE = resolve(ROOT, 'docs/api.md')
 const KEYS = resolve(ROOT, 'docs/keys.md')
+const AUTH = resolve(ROOT, 'docs/auth.md')
 
 // ── A server of our own ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -661,13 +662,11 @@ function table(rows) {
   ].join('\n')
 }
 
-/** Which role may do what, from the routes of the app: those of a container at once for all levels, where all are alike. */
-async function rolesTable() {
-  const { app, levels, needOf, holds, ROLES, ABOUT } = await load(`
-    export { app } from './src/app'
-    export { levels } from './src/levels'
-    export { holds, needOf, ROLES } from './src/roles'
-    export { ABOUT } from './src/spec'`)
+/**
+ * Which role may do what, from the routes of the app: those of a container at once for all levels, where all are alike.
+ * @param {Json} loaded
+ */
+function rolesTable({ app, levels, needOf, holds, ROLES, ABOUT }) {
   const open = new Set(
     app.routes.flatMap((/** @type {Json} */ { method, path, handler }) =>
       handler[ABOUT]?.open ? [`${method} ${path}`] : [],
@@ -699,22 +698,53 @@ async function rolesTable() {
   ])
 }
 
-/** docs/keys.md with its table told anew. */
-async function rolesPage() {
-  const text = readFileSync(KEYS, 'utf8')
-  const whole = await rolesTable()
-  return text.replace(
-    /(<!-- roles -->\n)[\s\S]*?(?=<!-- end -->)/,
-    (_all, mark) => `${mark}\n${whole}\n\n`,
+/** What stands between a mark of this name and its end, told anew. */
+const between = (
+  /** @type {string} */ text,
+  /** @type {string} */ name,
+  /** @type {string} */ told,
+) =>
+  text.replace(
+    new RegExp(`(<!-- ${name} -->\n)[\\s\\S]*?(?=<!-- end -->)`),
+    (_all, mark) => `${mark}\n${told}\n\n`,
   )
+
+const FENCES = { curl: 'bash', javascript: 'js', python: 'python', php: 'php' }
+
+/** The pages of which parts follow from the Worker's code, told anew. */
+async function ownPages() {
+  const loaded = await load(`
+    export { app } from './src/app'
+    export { levels } from './src/levels'
+    export { holds, needOf, ROLES } from './src/roles'
+    export { ABOUT } from './src/spec'
+    export { FILL, SNIPPETS } from './src/views/docsSnippets'`)
+  const { FILL, SNIPPETS } = loaded
+  const snippetOf = new Function('snippets', `${FILL}return snippetOf`)(SNIPPETS)
+  let text = readFileSync(AUTH, 'utf8')
+  for (const [language, fence] of Object.entries(FENCES)) {
+    const program = snippetOf(language, {
+      origin: 'http://127.0.0.1:8787',
+      key: 'master',
+      method: 'PUT',
+      path: '/systems/demo',
+      body: `{"description":"Signed by ${SNIPPETS[language].name}"}`,
+    })
+    text = between(text, `program: ${language}`, `\`\`\`${fence}\n${program}\`\`\``)
+  }
+  return {
+    [AUTH]: text,
+    [KEYS]: between(readFileSync(KEYS, 'utf8'), 'roles', rolesTable(loaded)),
+  }
 }
 
 async function main() {
   const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
-  const page = await rolesPage()
-  if (!values.check) writeFileSync(KEYS, page)
-  else if (page !== readFileSync(KEYS, 'utf8')) {
-    throw new Error('docs/keys.md has other roles than src/roles.ts: npm run docs:api')
+  for (const [file, text] of Object.entries(await ownPages())) {
+    if (!values.check) writeFileSync(file, text)
+    else if (text !== readFileSync(file, 'utf8')) {
+      throw new Error(`${file} has other roles or programs than the Worker: npm run docs:api`)
+    }
   }
   const server = await startServer()
   try {

@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { findTargetHandler } from 'hono/utils/handler'
 import { generateSpecs, uniqueSymbol } from 'hono-openapi'
 import * as z from 'zod'
+import { EXAMPLES } from './examples.mjs'
 import { load } from './load.mjs'
 
 /**
@@ -119,7 +120,7 @@ const IN_KIND = ['410', '503']
 const DESCRIPTION = `${description}.
 
 Every request below that is not public carries \`Authorization: JWT token="…"\`, a token that is signed with HS256 and \
-names the request's method, its path, the hash of its body and an expiry. GET /docs shows how in ten lines.
+names the request's method, its path, the hash of its body and an expiry. GET /docs shows how, and tries it.
 
 Bodies may be JSON, urlencoded or multipart; in the last two \`a[b]\` and \`a[]\` nest.`
 
@@ -265,15 +266,26 @@ function requestBodyOf({ method, path }, body, media) {
   const name = capital(nameOf(method.toLowerCase(), path, false))
   const ref = schema.$ref ? schema : keep(name, schema)
   const isNeeded = schema.$ref !== undefined || (schema.required ?? []).length > 0
+  const others = media
+    ? media.map((type) => [type, {}])
+    : MEDIA.slice(1).map((type) => [type, { schema: ref }])
+  const json = { schema: ref, example: exampleOf(ref.$ref.split('/').at(-1), body) }
   return {
     required: isNeeded,
-    content: media
-      ? Object.fromEntries([
-          ['application/json', { schema: ref }],
-          ...media.map((type) => [type, {}]),
-        ])
-      : Object.fromEntries(MEDIA.map((type) => [type, { schema: ref }])),
+    content: Object.fromEntries([['application/json', json], ...others]),
   }
+}
+
+/**
+ * @param {string} name
+ * @param {z.ZodType} body
+ */
+function exampleOf(name, body) {
+  const example = EXAMPLES[name]
+  if (!example) throw new Error(`scripts/examples.mjs has no ${name}.`)
+  const { error } = body.safeParse(example)
+  if (error) throw new Error(`The example of ${name} would be refused: ${error.message}`)
+  return example
 }
 
 /** @param {z.ZodType} query */

@@ -1,4 +1,7 @@
 import { html } from 'hono/html'
+import { DOCS_SCRIPT } from './docsScript'
+import { SNIPPETS } from './docsSnippets'
+import { DOCS_STYLE } from './docsStyle'
 import { type Html, PAGE_POLICY, shell } from './pageLayout'
 
 /** Of an OpenAPI document, what the page shows; `scripts/openapi.mjs` writes it. */
@@ -17,7 +20,7 @@ type Operation = {
   summary: string
   security?: unknown[]
   parameters?: (Parameter | Ref)[]
-  requestBody?: { content: Record<string, { schema?: Schema }> }
+  requestBody?: { content: Record<string, { schema?: Schema; example?: object }> }
   responses: Record<string, Answer>
 }
 type Answer = Ref | { content?: Record<string, { schema?: Schema }> }
@@ -47,65 +50,14 @@ type Schema = {
 /** One entry of the page: an operation, or the same one at three levels. */
 type Entry = { method: string; path: string; operation: Operation }
 
-const STYLE = `
-.docs h2 { font-size: 1.4375rem; margin: 3rem 0 .25rem; scroll-margin-top: 1rem }
-.docs h3 { font-size: 1rem; margin: 1.5rem 0 .5rem }
-.docs p { max-width: 44rem }
-.docs p + p { margin-top: .75rem }
-.docs code, .docs pre { font-family: ui-monospace, 'SF Mono', Menlo, Consolas, monospace; font-size: .875rem }
-.docs :not(pre) > code { padding: .1em .35em; border-radius: .3rem; background: var(--chip) }
-.docs pre {
-  margin: 1rem 0; padding: 1rem 1.25rem; overflow-x: auto; border-radius: .75rem;
-  background: var(--chip); line-height: 1.55; overflow-wrap: normal;
-}
-.docs nav { display: flex; flex-wrap: wrap; gap: .375rem 1rem; margin-top: 1.25rem }
-.docs details { border-top: 1px solid var(--line) }
-.docs details:last-of-type { border-bottom: 1px solid var(--line) }
-.docs h2 + details, .docs p + details { margin-top: 1rem }
-.docs summary {
-  display: flex; flex-wrap: wrap; gap: .125rem .75rem; align-items: baseline;
-  padding: .625rem .25rem; cursor: pointer; list-style: none;
-}
-.docs summary::-webkit-details-marker { display: none }
-.docs summary:hover { background: var(--chip) }
-.docs summary:focus-visible { outline: 3px solid var(--link); outline-offset: -3px; border-radius: 3px }
-.docs summary code { background: none; padding: 0; font-weight: 600 }
-.docs summary span { flex-basis: 100%; color: var(--soft); font-size: .9375rem }
-.docs .method { flex: none; width: 4rem; font-size: .875rem; color: var(--link) }
-.docs .post { color: var(--good) }
-.docs .put { color: var(--late) }
-.docs .delete { color: var(--bad) }
-.docs .more { padding: 0 .25rem 1.25rem }
-.docs table { width: 100%; border-collapse: collapse; font-size: .9375rem }
-.docs td { padding: .375rem .75rem .375rem 0; border-top: 1px solid var(--line); vertical-align: top }
-.docs tr:first-child td { border-top: 0 }
-.docs td:first-child { width: 34% }
-@media (min-width: 44rem) {
-  .docs summary span { flex-basis: auto; margin-inline-start: auto }
-}
-@media print { .docs details { break-inside: avoid } }
-`
-
-/** The policy of this page: that of all pages, and the style above; `test/routes/docs.test.ts` tells its hash. */
+/**
+ * The policy of this page: that of all pages, with the style that stands beside theirs, and its own script instead of theirs;
+ * `test/routes/docs.test.ts` tells the hashes.
+ */
 export const DOCS_POLICY = PAGE_POLICY.replace(
   'style-src ',
-  "style-src 'sha256-g765eqJeXnmLuTZRNrcxs8OWPUhDq+cEFVIvIdJlq4w=' ",
-)
-
-const SIGN = `import { createHash, createHmac } from 'node:crypto'
-
-const base64 = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
-
-export function call(method, path, body, { origin, key, secret }) {
-  const raw = body === undefined ? '' : JSON.stringify(body)
-  const hash = createHash('sha256').update(raw).digest('hex')
-  const exp = Math.floor(Date.now() / 1000) + 60
-  const claims = { key, method, path, exp, body: { alg: 'sha256', hash } }
-  const text = base64({ typ: 'JWT', alg: 'HS256' }) + '.' + base64(claims)
-  const token = text + '.' + createHmac('sha256', secret).update(text).digest('base64url')
-  const headers = { Authorization: \`JWT token="\${token}"\`, 'Content-Type': 'application/json' }
-  return fetch(origin + path, { method, headers, body: raw || undefined })
-}`
+  "style-src 'sha256-vSFwcsGTSfro1ZQw9qAGbytv7ft7Nz2W6kWb36XTY8Q=' ",
+).replace(/script-src '[^']+'/, "script-src 'sha256-9c0+CQb/i3bvL3Jm8R4cR85Mt4HR4UTX1T0jzU64yjU='")
 
 /** The whole API on one page, made from its own description. */
 export function docsPage(api: ApiDescription): string {
@@ -125,15 +77,68 @@ ${api.tags.map((tag) => group(api, tag, groups.get(tag.name) ?? []))}
 <h2 id="shapes">Shapes</h2>
 <p class="soft">What answers are made of. A question mark: may be absent.</p>
 ${shapes(api)}
-</article>`
+</article>
+${forms()}`
   // The shell has one style, whose hash all other pages rely on; this page's stands beside it.
-  return shell(head, content).replace('</head>', () => `<style>${STYLE}</style>\n</head>`)
+  return shell(head, content)
+    .replace('</head>', () => `<style>${DOCS_STYLE}</style>\n</head>`)
+    .replace('</body>', () => `<script>${DOCS_SCRIPT}</script>\n</body>`)
 }
+
+/** The whole of a program: with a script the page has one for each endpoint, in four languages. */
+const example = () =>
+  SNIPPETS.javascript.signed
+    .replace('{origin}', "'https://badges.example.org'")
+    .replace('{key}', "'master'")
+    .replace(
+      '{args}',
+      '\'POST\', \'/systems\', \'{"slug":"city","name":"City","url":"https://city.example.org"}\'',
+    )
+    .trimEnd()
+
+/** What the script shows; without it there is nothing to see of these. */
+const forms = () => html`<template id="trial"><section class="trial">
+<h3>Try it</h3>
+<form>
+<div class="inputs"></div>
+<label class="bodied">Body<textarea spellcheck="false" autocapitalize="none" autocomplete="off"></textarea></label>
+<div class="send"><button>Send</button>
+<p class="soft small who">Signed by <b class="signer"></b> <button type="button" class="ask">Change</button></p>
+<p class="soft small open">Needs no key.</p></div>
+</form>
+<p role="status"></p>
+<pre class="answer" tabindex="0" aria-label="The answer" hidden></pre>
+<div class="languages"><div role="group" aria-label="This request as a program">${Object.entries(
+  SNIPPETS,
+).map(
+  ([language, { name }]) =>
+    html`<button type="button" data-language="${language}">${name}</button>`,
+)}</div><button type="button" class="copy" aria-live="polite">Copy</button></div>
+<pre tabindex="0" aria-label="The program"><code></code></pre>
+</section></template>
+<template class="now"><dialog id="key" aria-labelledby="key-title"><form>
+<h2 id="key-title">Who signs</h2>
+<label>Key<input name="key" required autocomplete="off" spellcheck="false" autocapitalize="none"></label>
+<label>Secret<input name="secret" type="password" required autocomplete="off"></label>
+<p class="soft small">Requests are signed here, in this tab: the secret is sent to nobody, and forgotten when the tab is closed
+or loaded again.</p>
+<label class="tick"><input name="keep" type="checkbox"> Keep both in this tab’s session storage, until it is closed</label>
+<div class="send"><button>Use this key</button><button type="button" class="no">Cancel</button>
+<button type="button" id="forget">Forget it</button></div>
+</form></dialog>
+<dialog id="sure" aria-labelledby="sure-title"><form>
+<h2 id="sure-title">Send this?</h2>
+<p><code id="sure-what"></code></p>
+<p class="soft small">What it ends or removes does not come back.</p>
+<div class="send"><button>Send</button><button type="button" class="no" autofocus>Cancel</button></div>
+</form></dialog></template>`
 
 const introduction = () => html`<h2 id="sign">Sign a request</h2>
 <p>Every request carries a short-lived token that names its method, its path with the query, and the hash of its
 body. It is signed with the secret of a key; <code>master</code> is the key of the whole service.</p>
-<pre tabindex="0"><code>${SIGN}</code></pre>
+<template class="now"><p>Every endpoint below can be tried from this page, and is shown as a program in four languages. Signed by
+<b class="signer"></b> <button type="button" class="ask">Change</button></p></template>
+<pre tabindex="0"><code>${example()}</code></pre>
 <p>Bodies may be JSON, urlencoded or multipart. Errors are JSON with a stable <code>code</code> and a
 <code>message</code>; a 403 says which part of the token is wrong. Routes marked public need no token, and fields with
 a star must be sent.</p>
@@ -182,13 +187,19 @@ function route(api: ApiDescription, { method, path, operation }: Entry): Html {
   )
   const words = parameters.filter((one) => one !== undefined && path.includes(`{${one.name}}`))
   const queries = parameters.filter((one) => one?.in === 'query')
-  const body = Object.values(operation.requestBody?.content ?? {})[0]?.schema
-  return html`<details><summary><b class="method ${method}">${method.toUpperCase()}</b>
+  const { schema: body, example } = operation.requestBody?.content['application/json'] ?? {}
+  const query = queries.map((one) => one && one.name + (one.required ? '*' : '')).join(' ')
+  return html`<details data-method="${method.toUpperCase()}" data-path="${path}"${
+    query && html` data-query="${query}"`
+  }${example && html` data-example="${JSON.stringify(example)}"`}${
+    operation.security && html` data-open`
+  }><summary><b class="method ${method}">${method.toUpperCase()}</b>
 <code>${path}</code><span>${operation.summary}${operation.security && ' · public'}</span></summary>
 <div class="more">
 ${fields('In the path', words.map(asField))}
 ${fields('In the query', queries.map(asField))}
 ${body && fields('In the body', membersOf(resolved(api, body)))}
+<div class="here"></div>
 <h3>Answers</h3>
 <table>${Object.entries(operation.responses).map(([status, answer]) => answerRow(api, status, answer))}</table>
 </div></details>

@@ -1,5 +1,12 @@
-import { existsSync } from 'node:fs'
-import { chromium } from 'playwright-core'
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { chromium, type Page } from 'playwright-core'
+
+type Axe = {
+  run(part: string): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }>
+}
+declare const axe: Axe
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core'), 'utf8')
 
 const CHROMIUM = '/usr/bin/chromium'
 export const hasBrowser = existsSync(CHROMIUM)
@@ -25,3 +32,12 @@ export const VIEWS = [
   [1280, 'light'],
   [1280, 'dark'],
 ] as const
+
+/**
+ * What axe has against a page, or a part of it. A policy that allows no script of others allows none of axe's either: it goes in by the debugger.
+ */
+export async function violations(page: Page, part = 'html') {
+  await page.evaluate(AXE)
+  const { violations } = await page.evaluate((part) => axe.run(part), part)
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join('\n')}`)
+}

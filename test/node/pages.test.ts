@@ -1,20 +1,15 @@
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { unbake } from '../../src/bake'
-import { hasBrowser, startBrowser, VIEWS } from './browser'
+import { hasBrowser, startBrowser, VIEWS, violations } from './browser'
 import { serverAt } from './server'
 
 /**
  * The pages of an award, a badge and an issuer in a real browser, on the real server: the checks are carried out, and what a
  * machine can see of accessibility is looked at. With `SCREENSHOTS` set to a folder, it is shown too.
  */
-
-type Axe = { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> }
-declare const axe: Axe
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core'), 'utf8')
 
 const SVG = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><circle cx="50" cy="50" r="48" fill="#0a5a78"/>
 <circle cx="50" cy="50" r="40" fill="#f2c14e"/><path fill="#0a5a78" d="m50 20 9 19 21 3-15 15 4 21-19-10-19 10 4-21-15-15 21-3z"/></svg>`
@@ -104,13 +99,6 @@ describe.runIf(hasBrowser)('the pages', () => {
       .locator('.checks li')
       .evaluateAll((items) => items.map((item) => [item.id.slice('check-'.length), item.className]))
     return { said: await page.innerText('#checked'), results: Object.fromEntries(results) }
-  }
-
-  /** A policy that allows no script of others allows none of axe's either: it goes in by the debugger. */
-  async function violations(page: Page) {
-    await page.evaluate(AXE)
-    const { violations } = await page.evaluate(() => axe.run())
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join('\n')}`)
   }
 
   const shot = async (page: Page, name: string) => {
