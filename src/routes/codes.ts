@@ -1,13 +1,14 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
+import { claimUrlOf } from '../claimUrl'
 import type { Env } from '../env'
 import { ApiError, conflict, notFound, taken } from '../errors'
 import { sendVersion } from '../etag'
 import { FILES } from '../exports'
 import { FileQuery, listOf, sendList } from '../lists'
-import { inBadge, inCode, inContainer, inGuessedCode } from '../scope'
+import { type ClaimableBadge, inClaimableBadge, inCode, inContainer, inGuessedCode } from '../scope'
 import { about, body, query } from '../spec'
-import { type BadgeRow, badgesOf } from '../store/badges'
+import { badgesOf } from '../store/badges'
 import {
   type CodeInput,
   type CodeRow,
@@ -24,17 +25,17 @@ import { filter, int, optionalEmail, optionalFlag, optionalInt, text, timestamp 
 import { Badge, viewBadge } from '../views/badges'
 import { ClaimCode, CodeTerms, codeColumns, isUsedUp, viewCode, viewTerms } from '../views/codes'
 
-const terms = {
-  multiuse: optionalFlag(),
+const termFields = {
   validFrom: timestamp(),
   validUntil: timestamp(),
   maxUses: optionalInt().refine((uses) => uses == null || uses >= 1, 'Less than 1'),
 }
 const fields = {
   claimed: optionalFlag(),
+  multiuse: optionalFlag(),
   email: optionalEmail(),
   reserved: optionalFlag(),
-  ...terms,
+  ...termFields,
 }
 
 /** What the fields of a new code cannot say together. */
@@ -58,7 +59,8 @@ const MAX_BATCH = 10_000
 const NewCodes = z
   .object({
     count: int().refine((count) => count >= 1 && count <= MAX_BATCH, `Not from 1 to ${MAX_BATCH}`),
-    ...terms,
+    multiuse: optionalFlag(),
+    ...termFields,
   })
   .superRefine(checkTerms)
 const Claim = z.object({ email: optionalEmail() })
@@ -66,33 +68,44 @@ const Claim = z.object({ email: optionalEmail() })
 /** Which codes a list shows. */
 const Filter = FileQuery.extend({ claimed: filter('claimed', null) })
 
-/** What stands beside a claim code, whose own members are the contract's: nothing for a code that has no terms. */
-const beside = { terms: CodeTerms.optional() }
+/** What stands beside a claim code, whose own members are the contract's; nothing where nothing was set. */
+const terms = { terms: CodeTerms.optional() }
+const beside = { ...terms, claimUrl: z.string().optional() }
 const One = z.object({ badge: Badge, claimCode: ClaimCode, ...beside })
 const Changed = z.object({ status: z.string(), claimCode: ClaimCode, badge: Badge, ...beside })
 
 /** How often a random code is drawn again when the badge has such a code already. */
 const TRIES = 5
 
-const answer = (c: { env: Env['Bindings'] }, status: string, code: CodeRow, badge: BadgeRow) => ({
+const answer = (
+  c: { env: Env['Bindings'] },
+  status: string,
+  code: CodeRow,
+  badge: ClaimableBadge,
+) => ({
   status,
   claimCode: viewCode(code),
   badge: viewBadge(badge, c.env.PUBLIC_ORIGIN),
-  terms: viewTerms(code),
+  ...besideOf(code, badge),
+})
+
+const besideOf = (row: CodeRow, { claimUrl, slug }: ClaimableBadge) => ({
+  terms: viewTerms(row),
+  claimUrl: claimUrl === null ? undefined : claimUrlOf(claimUrl, slug, row.code),
 })
 
 export const codes = new Hono<Env>()
   .get(
     '/badges/:badge/codes',
     about('List claim codes', listOf('claimCodes', ClaimCode, { badge: Badge }), { files: FILES }),
-    inBadge,
+    inClaimableBadge,
     query(Filter),
     (c) => {
       const { scope } = c.var
       return sendList(
         c,
         scope,
-        ({ badge }: { badge: BadgeRow }) => ({
+        ({ badge }: { badge: ClaimableBadge }) => ({
           plural: 'claimCodes',
           columns: codeColumns,
           view: viewCode,
@@ -106,7 +119,7 @@ export const codes = new Hono<Env>()
   .post(
     '/badges/:badge/codes',
     about('Create a claim code', Changed, { status: 201 }),
-    inBadge,
+    inClaimableBadge,
     body(NewCode),
     async (c) => {
       const { scope, caller } = c.var
@@ -128,7 +141,7 @@ export const codes = new Hono<Env>()
   .post(
     '/badges/:badge/codes/random',
     about('Create a random claim code', Changed, { status: 201 }),
-    inBadge,
+    inClaimableBadge,
     body(RandomCode),
     async (c) => {
       const { scope, caller } = c.var
@@ -146,10 +159,10 @@ export const codes = new Hono<Env>()
     '/badges/:badge/codes/batch',
     about(
       'Create many random claim codes',
-      z.object({ status: z.string(), claimCodes: z.array(ClaimCode), badge: Badge, ...beside }),
+      z.object({ status: z.string(), claimCodes: z.array(ClaimCode), badge: Badge, ...terms }),
       { status: 201 },
     ),
-    inBadge,
+    inClaimableBadge,
     body(NewCodes),
     async (c) => {
       const { scope, caller } = c.var
@@ -170,7 +183,7 @@ export const codes = new Hono<Env>()
     return sendVersion(c, code, {
       badge: shown,
       claimCode: viewCode(code),
-      terms: viewTerms(code),
+      ...besideOf(code, badge),
     })
   })
 
@@ -207,7 +220,7 @@ export const codes = new Hono<Env>()
     '/codes/:code',
     about(
       'Show the badge of a claim code',
-      z.object({ badge: Badge.extend({ claimed: z.literal([0, 1]) }), ...beside }),
+      z.object({ badge: Badge.extend({ claimed: z.literal([0, 1]) }), ...terms }),
     ),
     inContainer,
     async (c) => {
