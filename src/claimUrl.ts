@@ -18,12 +18,15 @@ export const claimUrl = () =>
 function isTemplate(given: string): boolean {
   const url = URL.parse(given)
   if (!url || given.length > MAX || !given.includes('{code}')) return false
-  if (url.username !== '' || url.password !== '') return false
+  // What stands for it may not say which host is asked.
+  if (url.host.includes('{') || url.username !== '' || url.password !== '') return false
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname))
 }
 
-/** Where a code of a badge is claimed. */
-export const claimUrlOf = (template: string, badge: string, code: string) =>
-  template
+/** Where a code of a badge is claimed: an absolute URL in ASCII. */
+export function claimUrlOf(template: string, badge: string, code: string): string {
+  const url = template
     .replaceAll('{badge}', () => encodeURIComponent(badge))
     .replaceAll('{code}', () => encodeURIComponent(code))
+  return new URL(url).href
+}
