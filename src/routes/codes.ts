@@ -1,11 +1,10 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
-import { claimUrlOf } from '../claimUrl'
 import type { Env } from '../env'
 import { ApiError, conflict, notFound, taken } from '../errors'
 import { sendVersion } from '../etag'
-import { FILES } from '../exports'
-import { FileQuery, listOf, sendList } from '../lists'
+import { FILES, formatOrSheet } from '../exports'
+import { ListQuery, listOf, sendList } from '../lists'
 import { type ClaimableBadge, inClaimableBadge, inCode, inContainer, inGuessedCode } from '../scope'
 import { about, body, query } from '../spec'
 import { badgesOf } from '../store/badges'
@@ -23,7 +22,17 @@ import {
 } from '../store/codes'
 import { filter, int, optionalEmail, optionalFlag, optionalInt, text, timestamp } from '../values'
 import { Badge, viewBadge } from '../views/badges'
-import { ClaimCode, CodeTerms, codeColumns, isUsedUp, viewCode, viewTerms } from '../views/codes'
+import { codeSheet } from '../views/codeSheet'
+import {
+  ClaimCode,
+  CodeTerms,
+  codeColumns,
+  isUsedUp,
+  viewClaimUrl,
+  viewCode,
+  viewCodeEntry,
+  viewTerms,
+} from '../views/codes'
 
 const termFields = {
   validFrom: timestamp(),
@@ -66,7 +75,7 @@ const NewCodes = z
 const Claim = z.object({ email: optionalEmail() })
 
 /** Which codes a list shows. */
-const Filter = FileQuery.extend({ claimed: filter('claimed', null) })
+const Filter = ListQuery.extend({ format: formatOrSheet(), claimed: filter('claimed', null) })
 
 /** What stands beside a claim code, whose own members are the contract's; nothing where nothing was set. */
 const terms = { terms: CodeTerms.optional() }
@@ -89,15 +98,17 @@ const answer = (
   ...besideOf(code, badge),
 })
 
-const besideOf = (row: CodeRow, { claimUrl, slug }: ClaimableBadge) => ({
+const besideOf = (row: CodeRow, badge: ClaimableBadge) => ({
   terms: viewTerms(row),
-  claimUrl: claimUrl === null ? undefined : claimUrlOf(claimUrl, slug, row.code),
+  claimUrl: viewClaimUrl(row, badge),
 })
 
 export const codes = new Hono<Env>()
   .get(
     '/badges/:badge/codes',
-    about('List claim codes', listOf('claimCodes', ClaimCode, { badge: Badge }), { files: FILES }),
+    about('List claim codes', listOf('claimCodes', ClaimCode, { badge: Badge }), {
+      files: [...FILES, 'text/html'],
+    }),
     inClaimableBadge,
     query(Filter),
     (c) => {
@@ -105,12 +116,17 @@ export const codes = new Hono<Env>()
       return sendList(
         c,
         scope,
-        ({ badge }: { badge: ClaimableBadge }) => ({
-          plural: 'claimCodes',
-          columns: codeColumns,
-          view: viewCode,
-          beside: { badge: viewBadge(badge, c.env.PUBLIC_ORIGIN) },
-        }),
+        ({ badge }: { badge: ClaimableBadge }) => {
+          const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
+          return {
+            plural: 'claimCodes',
+            columns: codeColumns,
+            sheet: () => codeSheet(shown),
+            view: viewCode,
+            entry: (row: CodeRow) => viewCodeEntry(row, badge),
+            beside: { badge: shown },
+          }
+        },
         listCodes(scope.badgeId, scope.container.systemId, c.req.valid('query').claimed),
       )
     },
