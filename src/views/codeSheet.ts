@@ -27,13 +27,14 @@ article {
 }
 svg { flex: none; width: 42mm; height: 42mm }
 div { flex: 1; min-width: 0 }
-img { display: block; width: 13mm; height: 13mm; object-fit: contain; margin-bottom: 1.5mm }
+img { display: block; width: 10mm; height: 10mm; object-fit: contain; margin-bottom: 1.5mm }
 h2, p { margin: 0 }
 h2 {
-  font-size: 11pt; line-height: 1.2; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden;
+  font-size: 10pt; line-height: 1.2; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden;
 }
 .code { margin-top: 1.5mm; font: 700 13pt/1.2 ui-monospace, 'Cascadia Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace }
-.long { font-size: 6pt; line-height: 1.1 }
+.long { font-size: 9pt }
+.longest { font-size: 5pt; line-height: 1.1 }
 .at { margin-top: 1mm; font-size: 8pt; color: #333 }
 @media print { body { background: none } .note { display: none } section { margin: 0 auto } }
 `
@@ -82,13 +83,16 @@ function headOf({ name, imageUrl }: Pick<Badge, 'name' | 'imageUrl'>) {
   return html`${image && html`<img src="${image}" alt="">`}<h2 dir="auto">${name}</h2>`
 }
 
-/** The most characters that stand on a card in large type. */
-const LARGE = 32
+/** How a code is set, by how many characters of it a card has room for. */
+const sizeOf = ({ length }: string) => {
+  if (length <= 20) return 'code'
+  return length <= 60 ? 'code long' : 'code longest'
+}
 
 function cardOf(head: ReturnType<typeof html>, { code, claimUrl }: CodeEntry): string {
   const svg = claimUrl === undefined ? null : qrSvg(claimUrl)
   const card = html`<article>${svg && raw(svg)}<div>${head}
-<p class="code${code.length > LARGE && ' long'}" dir="auto">${code}</p>
+<p class="${sizeOf(code)}" dir="auto">${code}</p>
 ${claimUrl !== undefined && html`<p class="at">${new URL(claimUrl).host}</p>`}</div></article>
 `
   return String(card)
