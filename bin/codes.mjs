@@ -19,13 +19,14 @@ import {
 } from './lib/cli.mjs'
 
 export const help = `Usage: npx badgekit codes list BADGE [--unclaimed] [--sheet FILE]
-       npx badgekit codes create BADGE [CODE] [--count N] [options]
+       npx badgekit codes create BADGE [CODE] [--count N] [--sheet FILE] [options]
        npx badgekit codes claim BADGE CODE [--email ADDRESS]
        npx badgekit codes delete BADGE CODE
 
   npx badgekit codes create city/badges/zine --count 50 > codes.txt   fifty random ones, one a line
+  npx badgekit codes create city/badges/zine --count 50 --sheet cards.html   fifty cards with QR codes, to print from a browser
   npx badgekit codes create city/badges/zine FESTIVAL --multiuse --max-uses 200 --valid-until 2026-07-01T20:00Z
-  npx badgekit codes list city/badges/zine --unclaimed --sheet cards.html   cards with QR codes, to print from a browser
+  npx badgekit codes list city/badges/zine --unclaimed --sheet cards.html   those that are left
 
   --valid-from DATE   --valid-until DATE   when they may be claimed; a date without a time is its first moment, in UTC
   --multiuse          --max-uses N         more than once, and how often
@@ -85,17 +86,19 @@ const COLUMNS = ['code', 'claimed', 'uses', 'remaining', 'multiuse', 'email', 'v
 /** @param {string} path @param {{ sheet?: string, unclaimed?: boolean, json?: boolean }} asked */
 async function list(path, { sheet, unclaimed, json }) {
   const which = unclaimed ? '&claimed=false' : ''
-  if (sheet !== undefined) {
-    const page = await download(client(), `${path}?format=sheet${which}`)
-    writeGiven(sheet, page)
-    return note(`${sheet}: open it in a browser, and print`)
-  }
+  if (sheet !== undefined) return print(path, which, sheet)
   const lines = await download(client(), `${path}?format=ndjson${which}`)
   const codes = lines
     .split('\n')
     .filter(Boolean)
     .map((line) => JSON.parse(line))
   showList(json ? codes : codes.map(({ terms, ...code }) => ({ ...code, ...terms })), COLUMNS, json)
+}
+
+/** @param {string} path @param {string} which @param {string} sheet */
+async function print(path, which, sheet) {
+  writeGiven(sheet, await download(client(), `${path}?format=sheet${which}`))
+  note(`${sheet}: open it in a browser, and print`)
 }
 
 /** @param {{ values: any, path: string, code: string | undefined }} asked */
@@ -111,6 +114,7 @@ async function create({ values, path, code }) {
   const own = given({ email: values.email, reserved: values.reserved || undefined })
   // A batch is for nobody in particular.
   const isBatch = count > 1 && Object.keys(own).length === 0
+  let first
   for (let made = 0; made < count; ) {
     const left = Math.min(BATCH, count - made)
     const { claimCode, claimCodes = [claimCode] } = await (isBatch
@@ -125,5 +129,7 @@ async function create({ values, path, code }) {
       else say(one.code)
     }
     made += claimCodes.length
+    first ??= claimCodes[0].id
   }
+  if (values.sheet !== undefined) await print(path, `&from=${first}`, values.sheet)
 }

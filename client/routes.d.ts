@@ -1028,6 +1028,8 @@ export interface AtBadgeCodes {
     /** The whole list as a file: `csv`, `ndjson`, or a `sheet` to print, which is HTML */
     format?: 'json' | 'csv' | 'ndjson' | 'sheet' | ''
     claimed?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** The code with this id, and later ones */
+    from?: number
   }, options?: Options): Promise<{
     claimCodes: Array<ClaimCode>
     badge: Badge
@@ -1046,6 +1048,8 @@ export interface AtBadgeCodes {
     /** The whole list as a file: `csv`, `ndjson`, or a `sheet` to print, which is HTML */
     format?: 'json' | 'csv' | 'ndjson' | 'sheet' | ''
     claimed?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** The code with this id, and later ones */
+    from?: number
   }, options?: Options): Pages<ClaimCode, {
     claimCodes: Array<ClaimCode>
     badge: Badge

@@ -20,7 +20,16 @@ import {
   randomCode,
   refuseClaim,
 } from '../store/codes'
-import { filter, int, optionalEmail, optionalFlag, optionalInt, text, timestamp } from '../values'
+import {
+  filter,
+  int,
+  numberParameter,
+  optionalEmail,
+  optionalFlag,
+  optionalInt,
+  text,
+  timestamp,
+} from '../values'
 import { Badge, viewBadge } from '../views/badges'
 import { codeSheet } from '../views/codeSheet'
 import {
@@ -75,7 +84,14 @@ const NewCodes = z
 const Claim = z.object({ email: optionalEmail() })
 
 /** Which codes a list shows. */
-const Filter = ListQuery.extend({ format: formatOrSheet(), claimed: filter('claimed', null) })
+const Filter = ListQuery.extend({
+  format: formatOrSheet(),
+  claimed: filter('claimed', null),
+  from: numberParameter('from', {
+    type: 'integer',
+    description: 'The code with this id, and later ones',
+  }),
+})
 
 /** What stands beside a claim code, whose own members are the contract's; nothing where nothing was set. */
 const terms = { terms: CodeTerms.optional() }
@@ -127,7 +143,7 @@ export const codes = new Hono<Env>()
             beside: { badge: shown },
           }
         },
-        listCodes(scope.badgeId, scope.container.systemId, c.req.valid('query').claimed),
+        listCodes(scope.badgeId, scope.container.systemId, c.req.valid('query')),
       )
     },
   )

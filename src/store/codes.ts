@@ -28,17 +28,25 @@ export type CodeInput = CodesInput & {
   reserved?: boolean | null
 }
 
-/** The claim codes of a badge, in id order: all of them, or those that were or were not claimed. */
-export function listCodes(badgeId: SQL, systemId: SQL, claimed: boolean | null): List<CodeRow> {
+/** Which claim codes a list shows: those that were or were not claimed, those with this id or a later one. */
+export type CodeFilter = { claimed: boolean | null; from: number | null }
+
+/** The claim codes of a badge, in id order. */
+export function listCodes(
+  badgeId: SQL,
+  systemId: SQL,
+  { claimed, from: first }: CodeFilter,
+): List<CodeRow> {
   const from = sql`from claimCodes where badgeId = ${badgeId}
-    ${claimed === null ? sql`` : sql`and claimed = ${claimed ? 1 : 0}`}`
+    ${claimed === null ? sql`` : sql`and claimed = ${claimed ? 1 : 0}`}
+    ${first === null ? sql`` : sql`and id >= ${first}`}`
   return {
     rows: ({ after, limit, offset }) => sql<CodeRow>`
       select * ${from} ${after ? sql`and id > ${after[0]}` : sql``}
       order by id limit ${limit} offset ${offset}`,
     keyOf: ({ id }) => [id],
     total:
-      claimed === null
+      claimed === null && first === null
         ? counterOf(systemId, 'codes', badgeId)
         : sql<{ total: number }>`select count(*) as total ${from}`,
   }

@@ -205,6 +205,10 @@ describe('an organisation', { shuffle: false }, () => {
       const printed = ['codes', 'list', 'city/badges/zine', '--unclaimed', '--sheet', sheet]
       expect(await run(...printed)).toMatchObject({ code: 0, out: '' })
       expect(readFileSync(sheet, 'utf8').split('<article><svg')).toHaveLength(1 + 3)
+      const two = ['codes', 'create', 'city/badges/zine', '--count', '2', '--sheet', sheet]
+      const made = (await run(...two)).out.trim().split('\n')
+      const cards = readFileSync(sheet, 'utf8').matchAll(/<p class="code" dir="auto">(\w+)</g)
+      expect(Array.from(cards, ([, card]) => card)).toEqual(made)
       const kept = await run('codes', 'create', 'city/badges/zine', 'MINE', '--reserved')
       expect(kept).toMatchObject({ code: 1, err: expect.stringContaining('email: Required field') })
       const nowhere = await run('codes', 'list', 'city/badges/none', '--sheet', sheet)

@@ -220,15 +220,21 @@ describe('a code', () => {
 })
 
 describe.each(levels)('the codes of a badge of a $name', (level) => {
-  it('are listed, and counted, by whether they were claimed', async () => {
+  it('are listed, and counted, by whether they were claimed, and from one of them on', async () => {
     seed = await seedBadge(level)
-    for (const code of ['one', 'two', 'three', 'four']) await create(code, {})
+    const ids: Record<string, number> = {}
+    for (const code of ['one', 'two', 'three', 'four']) {
+      ids[code] = (await create(code, {})).body.claimCode.id
+    }
     for (const code of ['three', 'two']) await claim(code)
     for (const [query, expected] of Object.entries({
       '': ['one', 'two', 'three', 'four'],
       'claimed=any': ['one', 'two', 'three', 'four'],
       'claimed=true': ['two', 'three'],
       'claimed=false': ['one', 'four'],
+      [`from=${ids.three}`]: ['three', 'four'],
+      [`from=${ids.three}&claimed=true`]: ['three'],
+      [`from=${(ids.four ?? 0) + 1}`]: [],
     })) {
       const list = async (more = '') => {
         const { body } = await api.get(`${codesOf(seed)}?${query}${more}`)
@@ -242,7 +248,12 @@ describe.each(levels)('the codes of a badge of a $name', (level) => {
       })
       expect((await list('&limit=1')).codes).toEqual(expected.slice(0, 1))
     }
-    const { status, body } = await api.get(`${codesOf(seed)}?claimed=maybe`)
-    expect([status, body.code, body.parameter]).toEqual([400, 'InvalidParameter', 'claimed'])
+    for (const [parameter, value] of [
+      ['claimed', 'maybe'],
+      ['from', 'two'],
+    ]) {
+      const { status, body } = await api.get(`${codesOf(seed)}?${parameter}=${value}`)
+      expect([status, body.code, body.parameter]).toEqual([400, 'InvalidParameter', parameter])
+    }
   })
 })
