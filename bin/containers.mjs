@@ -26,11 +26,15 @@ PATH is short, \`city\`, \`city/library\`, \`city/library/summer\`, or the API's
   npx badgekit issuers create city/library --name Library --url https://library.example.org --image logo.png
 
   --description TEXT   --email ADDRESS   --image FILE or URL   --json
+  --claim-url URL      of a system: where codes are claimed, with {code} in it, and {badge} where it is wanted
 `
 
 const LEVELS = ['systems', 'issuers', 'programs']
 const text = /** @type {const} */ ({ type: 'string' })
-const flags = { ...JSON_FLAG, name: text, url: text, description: text, email: text, image: text }
+const flags = {
+  ...JSON_FLAG,
+  ...{ name: text, url: text, description: text, email: text, image: text, 'claim-url': text },
+}
 
 /** @param {string[]} argv @param {string} plural */
 export function run(argv, plural) {
@@ -49,8 +53,11 @@ export function run(argv, plural) {
     create: async (rest) => {
       const { values, positionals } = readOptions(rest, flags, help)
       const { list, slug } = splitPath(levelPath(plural, positionals[0]))
-      const { json, image, ...members } = values
-      const body = given({ slug, ...members, image: imageOf(image) })
+      const { json, image, 'claim-url': claimUrl, ...members } = values
+      if (claimUrl !== undefined && plural !== 'systems') {
+        throw new Stop('--claim-url is said of a system.', 2)
+      }
+      const body = given({ slug, ...members, claimUrl, image: imageOf(image) })
       const answer = await call(client(), 'POST', list, body)
       showOne(answer[one], json)
     },

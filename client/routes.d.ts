@@ -3,7 +3,7 @@
 import type { Form, Options, Pages } from './calls.js'
 
 /** What went wrong, for programs. */
-export type ErrorCode = 'BadRequestError' | 'CodeAlreadyUsed' | 'IdempotencyKeyReused' | 'InternalError' | 'InvalidContent' | 'InvalidParameter' | 'MethodNotAllowedError' | 'NotAuthorized' | 'PreconditionFailed' | 'RequestEntityTooLarge' | 'ResourceConflict' | 'ResourceNotFound' | 'ServiceUnavailable' | 'TooManyRequests' | 'UnsupportedMediaTypeError' | 'ValidationError'
+export type ErrorCode = 'BadRequestError' | 'CodeAlreadyUsed' | 'CodeExpired' | 'CodeNotYetValid' | 'CodeReserved' | 'IdempotencyKeyReused' | 'InternalError' | 'InvalidContent' | 'InvalidParameter' | 'MethodNotAllowedError' | 'NotAuthorized' | 'PreconditionFailed' | 'RequestEntityTooLarge' | 'ResourceConflict' | 'ResourceNotFound' | 'ServiceUnavailable' | 'TooManyRequests' | 'UnsupportedMediaTypeError' | 'ValidationError'
 
 export interface AddBadgeMilestone {
   badgeId: number | string
@@ -86,6 +86,9 @@ export interface Badge {
 export interface BatchBadgeCode {
   count: number | string
   multiuse?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
+  validFrom?: number | string | null
+  validUntil?: number | string | null
+  maxUses?: number | string | null
 }
 
 export interface BulkBadgeInstance {
@@ -114,6 +117,15 @@ export interface ClaimCode {
   claimed: boolean
   email: string | null
   multiuse: boolean
+}
+
+export interface CodeTerms {
+  validFrom: string | null
+  validUntil: string | null
+  maxUses: number | null
+  reserved: boolean
+  uses: number
+  remaining: number | null
 }
 
 export interface CreateBadge {
@@ -178,6 +190,10 @@ export interface CreateBadgeCode {
   claimed?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
   multiuse?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
   email?: string | null
+  reserved?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
+  validFrom?: number | string | null
+  validUntil?: number | string | null
+  maxUses?: number | string | null
 }
 
 export interface CreateBadgeInstance {
@@ -267,6 +283,7 @@ export interface CreateSystem {
   url: string
   description?: string | null
   email?: string | null
+  claimUrl?: string | null
   /** A URL, a `data:` URI, or an uploaded file */
   image?: string | null
 }
@@ -544,6 +561,10 @@ export interface RandomBadgeCode {
   claimed?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
   multiuse?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
   email?: string | null
+  reserved?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
+  validFrom?: number | string | null
+  validUntil?: number | string | null
+  maxUses?: number | string | null
 }
 
 export interface RecoverWebhook {
@@ -608,6 +629,7 @@ export interface System {
   email: string | null
   imageUrl: string | null
   issuers: Array<Issuer>
+  claimUrl?: string
 }
 
 export interface UpdateBadge {
@@ -706,6 +728,7 @@ export interface UpdateSystem {
   url?: string
   description?: string | null
   email?: string | null
+  claimUrl?: string | null
   /** A URL, a `data:` URI, or an uploaded file */
   image?: string | null
 }
@@ -946,6 +969,7 @@ export interface AtBadgeCodesBatch {
     status: string
     claimCodes: Array<ClaimCode>
     badge: Badge
+    terms?: CodeTerms
   }>
 }
 
@@ -955,6 +979,8 @@ export interface AtBadgeCodesRandom {
     status: string
     claimCode: ClaimCode
     badge: Badge
+    terms?: CodeTerms
+    claimUrl?: string
   }>
 }
 
@@ -964,6 +990,8 @@ export interface AtBadgeCodeClaim {
     status: string
     claimCode: ClaimCode
     badge: Badge
+    terms?: CodeTerms
+    claimUrl?: string
   }>
 }
 
@@ -972,12 +1000,16 @@ export interface AtBadgeCode {
   get(query?: undefined, options?: Options): Promise<{
     badge: Badge
     claimCode: ClaimCode
+    terms?: CodeTerms
+    claimUrl?: string
   }>
   /** Delete a claim code. */
   delete(query?: undefined, options?: Options): Promise<{
     status: string
     claimCode: ClaimCode
     badge: Badge
+    terms?: CodeTerms
+    claimUrl?: string
   }>
   readonly claim: AtBadgeCodeClaim
 }
@@ -993,8 +1025,11 @@ export interface AtBadgeCodes {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
-    /** The whole list as a file: `csv`, or `ndjson` */
-    format?: 'json' | 'csv' | 'ndjson' | ''
+    /** The whole list as a file: `csv`, `ndjson`, or a `sheet` to print, which is HTML */
+    format?: 'json' | 'csv' | 'ndjson' | 'sheet' | ''
+    claimed?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** The code with this id, and later ones */
+    from?: number
   }, options?: Options): Promise<{
     claimCodes: Array<ClaimCode>
     badge: Badge
@@ -1010,8 +1045,11 @@ export interface AtBadgeCodes {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
-    /** The whole list as a file: `csv`, or `ndjson` */
-    format?: 'json' | 'csv' | 'ndjson' | ''
+    /** The whole list as a file: `csv`, `ndjson`, or a `sheet` to print, which is HTML */
+    format?: 'json' | 'csv' | 'ndjson' | 'sheet' | ''
+    claimed?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** The code with this id, and later ones */
+    from?: number
   }, options?: Options): Pages<ClaimCode, {
     claimCodes: Array<ClaimCode>
     badge: Badge
@@ -1026,6 +1064,8 @@ export interface AtBadgeCodes {
     status: string
     claimCode: ClaimCode
     badge: Badge
+    terms?: CodeTerms
+    claimUrl?: string
   }>
   readonly batch: AtBadgeCodesBatch
   readonly random: AtBadgeCodesRandom
@@ -1367,6 +1407,7 @@ export interface AtCode {
       }>
       claimed: 0 | 1
     }
+    terms?: CodeTerms
   }>
 }
 

@@ -54,11 +54,20 @@ const container = () => ({
   deletedAt: integer(),
 })
 
-export const systems = sqliteTable('systems', { ...container(), test: flag(0) }, (t) => [
-  uniqueIndex('systems_slug').on(t.slug).where(live),
-  index('systems_imageId').on(t.imageId),
-  index('systems_deletedAt').on(t.deletedAt),
-])
+export const systems = sqliteTable(
+  'systems',
+  {
+    ...container(),
+    test: flag(0),
+    /** Where earners claim a code: an address with `{code}` in it, and `{badge}` where it is wanted. */
+    claimUrl: text(),
+  },
+  (t) => [
+    uniqueIndex('systems_slug').on(t.slug).where(live),
+    index('systems_imageId').on(t.imageId),
+    index('systems_deletedAt').on(t.deletedAt),
+  ],
+)
 
 export const issuers = sqliteTable(
   'issuers',
@@ -252,11 +261,18 @@ export const claimCodes = sqliteTable(
     email: nocase(),
     claimedAt: integer(),
     uses: integer().notNull().default(0),
+    /** It may be claimed from `validFrom` until before `validUntil`, `maxUses` times if it is `multiuse`; null sets no bound. */
+    validFrom: integer(),
+    validUntil: integer(),
+    maxUses: integer(),
+    /** 1 when nobody but `email` may claim it. */
+    reserved: flag(0),
     ...written(),
   },
   (t) => [
     uniqueIndex('claimCodes_code').on(t.systemId, t.code, t.badgeId),
     index('claimCodes_badgeId').on(t.badgeId),
+    index('claimCodes_claimed').on(t.badgeId, t.claimed),
     index('claimCodes_email').on(t.systemId, t.email).where(sql`"email" is not null`),
   ],
 )

@@ -202,6 +202,15 @@ async function tell(send, receiver) {
   const erased = 'POST%20/systems/:system/privacy/erase'
   await send('audit log', 'GET', `${CITY}/audit?action=${erased}`)
 
+  const claimUrl = 'https://city.example.org/claim?code={code}'
+  await send('claim address', 'PUT', CITY, { claimUrl })
+  const codes = `${CITY}/badges/medal/codes`
+  await send('festival code', 'POST', codes, {
+    ...{ code: 'FESTIVAL', multiuse: true, maxUses: 200 },
+    ...{ validFrom: '2036-07-01T08:00:00Z', validUntil: '2036-07-01T20:00:00Z' },
+  })
+  await send('early code', 'POST', `${codes}/FESTIVAL/claim`)
+
   await send('issuer page', 'GET', '/public/systems/city')
   await send('public list', 'GET', '/public/badges?page=1&count=2')
 

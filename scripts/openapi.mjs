@@ -86,6 +86,7 @@ const QUERIES = {
   limit: 'The most entries in one answer',
   archived: 'Archived badges: `true` only these, `false` all others (the default), `any` both',
   email: 'Only those of the learner with this address',
+  claimed: 'Claimed codes: `true` only these, `false` all others, `any` both (the default)',
   processed: 'Processed applications: `true` only these, `false` all others, `any` both',
   reason: 'Why the award is revoked',
   after: 'The `sequence` of the last event that is known already',

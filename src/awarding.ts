@@ -1,6 +1,7 @@
-import { codeAlreadyUsed, conflict, notFound, taken } from './errors'
+import { conflict, notFound, taken } from './errors'
 import type { PicturedBadge, Scope } from './scope'
 import { tooManyCodes } from './store/codeMisses'
+import { unclaimable } from './store/codeTerms'
 import { milestonesAbove } from './store/completions'
 import type { Awardable, Refusal } from './store/instances'
 import { assertionPath } from './urls'
@@ -39,7 +40,7 @@ export function refusal(
     case 'full':
       return conflict(`Badge ${badge} has reached its limit of ${result.limit}`)
     case 'code':
-      return codeAlreadyUsed(claimCode ?? '')
+      return unclaimable(claimCode ?? '', result.standing)
     case 'no code':
       return notFound('claimCode', 'code', claimCode ?? '')
     case 'guesses':

@@ -10,6 +10,9 @@ export const nameOf = (error: unknown) => (error instanceof Error ? error.name :
 export const ERROR_CODES = [
   'BadRequestError',
   'CodeAlreadyUsed',
+  'CodeExpired',
+  'CodeNotYetValid',
+  'CodeReserved',
   'IdempotencyKeyReused',
   'InternalError',
   'InvalidContent',
@@ -72,6 +75,30 @@ export const preconditionFailed = () =>
 
 export const codeAlreadyUsed = (code: string) =>
   new ApiError(400, 'CodeAlreadyUsed', `Claim code \`${code}\` has already been claimed`)
+
+export const codeUsedUp = (code: string) =>
+  new ApiError(
+    400,
+    'CodeAlreadyUsed',
+    `Claim code \`${code}\` has been claimed as often as it may be`,
+  )
+
+export const codeNotYetValid = (code: string, from: number) =>
+  new ApiError(
+    400,
+    'CodeNotYetValid',
+    `Claim code \`${code}\` cannot be claimed before ${new Date(from).toISOString()}`,
+  )
+
+export const codeExpired = (code: string, until: number) =>
+  new ApiError(
+    400,
+    'CodeExpired',
+    `Claim code \`${code}\` could be claimed until ${new Date(until).toISOString()}`,
+  )
+
+export const codeReserved = (code: string) =>
+  new ApiError(400, 'CodeReserved', `Claim code \`${code}\` is reserved for somebody else`)
 
 export const forbidden = (message: string) => new ApiError(403, 'NotAuthorized', message)
 

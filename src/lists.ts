@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import * as z from 'zod'
 import { invalidParameter } from './errors'
-import { type Columns, type Form, type Format, format, formOf } from './exports'
+import { type Columns, type FileParts, type Form, type Format, format, formOf } from './exports'
 import type { Scope } from './scope'
 import { type BadgeRow, badgesOf } from './store/badges'
 import type { List, SortKey, Statement, Stretch } from './store/db'
@@ -40,13 +40,13 @@ export const listOf = <T extends z.ZodType>(plural: string, item: T, more: z.Zod
 const MAX_ROWS = 1_000
 const CURSOR_ROWS = 100
 
-/** What an answer is made of beside its rows. */
-type Parts<Row> = {
+/** What an answer is made of beside its rows; the `FileParts` where the list can be had as a file (`FileQuery`). */
+type Parts<Row> = FileParts & {
   /** The envelope's key. */
   plural: string
-  /** Where the list can be had as a file (`FileQuery`). */
-  columns?: Columns
   view: (row: Row) => unknown
+  /** What a file has of a row, where that is more than the list. */
+  entry?: (row: Row) => unknown
   /** What stands beside the list. */
   beside?: object
 }
@@ -90,7 +90,7 @@ type Fetch<Row> = (stretch: Stretch, extra: Statement[]) => Promise<Chunk<Row>>
 
 async function respond<Row>(c: Context, list: List<Row>, fetch: Fetch<Row>): Promise<Response> {
   const { format }: { format?: Format | null } = c.req.valid('query' as never) ?? {}
-  if (format === 'csv' || format === 'ndjson') return sendFile(c, list, fetch, format)
+  if (format && format !== 'json') return sendFile(c, list, fetch, format)
   const page = pageOf(c)
   if (page) {
     const { rows, total, parts } = await fetch(page.stretch, [list.total])
@@ -174,6 +174,7 @@ async function sendEverything<Row>(
   }
   const tail = JSON.stringify({ ...beside }).slice(1)
   const form: Form = {
+    extension: 'json',
     type: 'application/json',
     start: `{${JSON.stringify(plural)}:[`,
     entry: (shown) => JSON.stringify(shown),
@@ -190,11 +191,15 @@ async function sendFile<Row>(
   fetch: Fetch<Row>,
   format: Exclude<Format, 'json'>,
 ): Promise<Response> {
-  const first = await fetch({ after: null, limit: MAX_ROWS + 1, offset: 0 }, [])
-  const { plural, columns = {} } = first.parts
-  const form = formOf(format, columns)
-  c.header('Content-Disposition', `attachment; filename="${plural}.${format}"`)
-  return stream(c, form, texts(list, fetch, first, form))
+  const entries: Fetch<Row> = async (stretch, extra) => {
+    const { parts, ...chunk } = await fetch(stretch, extra)
+    return { ...chunk, parts: { ...parts, view: parts.entry ?? parts.view } }
+  }
+  const first = await entries({ after: null, limit: MAX_ROWS + 1, offset: 0 }, [])
+  const form = formOf(format, first.parts)
+  c.header('Content-Disposition', `attachment; filename="${first.parts.plural}.${form.extension}"`)
+  if (form.policy) c.header('Content-Security-Policy', form.policy)
+  return stream(c, form, texts(list, entries, first, form))
 }
 
 const stream = (c: Context, { type }: Form, texts: AsyncGenerator<string>) =>
@@ -208,10 +213,11 @@ async function* texts<Row>(
 ): AsyncGenerator<string> {
   let chunk = first
   let before = start
+  let n = 0
   for (;;) {
     const shown = chunk.rows.slice(0, MAX_ROWS)
     const { view } = chunk.parts
-    yield before + shown.map((row) => entry(view(row))).join(between)
+    yield before + shown.map((row) => entry(view(row), n++)).join(between)
     const last = shown.at(-1)
     if (chunk.rows.length <= MAX_ROWS || last === undefined) break
     before = between

@@ -127,7 +127,8 @@ function refuseHost(name: string): string | null {
   return labels.length < 2 ? 'The host must be a full domain name' : null
 }
 
-function isLoopback(name: string): boolean {
+/** Whether a host's name, as a URL shows it, is this machine's own. */
+export function isLoopback(name: string): boolean {
   if (name === '[::1]' || name === 'localhost' || name.endsWith('.localhost')) return true
   return IPV4.test(name) && name.startsWith('127.')
 }

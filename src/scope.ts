@@ -84,6 +84,11 @@ export const inBadgeWithMilestones = scoped<{ badge: BadgeRow & { leading: strin
   undefined,
   sql`, ${leadingMilestones} as leading`,
 )
+/** A badge with the address at which its system has codes claimed, if it has one. */
+export type ClaimableBadge = BadgeRow & { claimUrl: string | null }
+const CLAIM_URL = sql`, system.claimUrl as claimUrl`
+/** The request is about a badge's claim codes. */
+export const inClaimableBadge = scoped<{ badge: ClaimableBadge }>(undefined, CLAIM_URL)
 const code = ({ code = '' }: Params): Thing => ({
   name: 'code',
   model: 'claimCode',
@@ -91,17 +96,23 @@ const code = ({ code = '' }: Params): Thing => ({
   value: code,
   find: ({ badgeId, container }, value) => findCode(badgeId, container.systemId, value),
 })
-export const inCode = scoped<{ badge: BadgeRow; code: CodeRow }>((params) => [code(params)])
+export const inCode = scoped<{ badge: ClaimableBadge; code: CodeRow }>(
+  (params) => [code(params)],
+  CLAIM_URL,
+)
 /** The same where guesses are counted. */
-export const inGuessedCode = scoped<{ badge: BadgeRow; code: CodeRow }>((params) => [
-  {
-    ...code(params),
-    find: ({ badgeId, container }, value, { now }) =>
-      findGuessedCode(badgeId, container.systemId, value, now),
-    isHidden: ({ may }: { may: 0 | 1 }, { isReplay }) => !may && !isReplay,
-    missing: noSuchCode,
-  },
-])
+export const inGuessedCode = scoped<{ badge: ClaimableBadge; code: CodeRow }>(
+  (params) => [
+    {
+      ...code(params),
+      find: ({ badgeId, container }, value, { now }) =>
+        findGuessedCode(badgeId, container.systemId, value, now),
+      isHidden: ({ may }: { may: 0 | 1 }, { isReplay }) => !may && !isReplay,
+      missing: noSuchCode,
+    },
+  ],
+  CLAIM_URL,
+)
 export const inInstance = scoped<{ badge: PicturedBadge; instance: InstanceRow }>(
   ({ email = '' }) => [
     {

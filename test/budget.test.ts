@@ -95,6 +95,8 @@ const CONTAINED: Route[] = [
 
   ['GET /badges/:badge/codes', { query: PAGE }],
   ['GET /badges/:badge/codes', { query: ONE_PAGE }],
+  ['GET /badges/:badge/codes', { query: `${PAGE}&claimed=false` }],
+  ['GET /badges/:badge/codes', { query: `${PAGE}&from=1` }],
   ['POST /badges/:badge/codes', { body: (n) => ({ code: n }) }],
   ['POST /badges/:badge/codes/random', { body: () => ({}) }],
   ['POST /badges/:badge/codes/batch', { body: () => ({ count: 3 }) }],

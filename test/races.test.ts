@@ -131,6 +131,31 @@ describe('a race for a single-use code', () => {
   )
 
   it(
+    'of five uses is won by exactly five, claims and awards together',
+    async () => {
+      const seed = await seedBadge(atSystem)
+      await api.post(`${seed.path}/codes`, { code: 'x', multiuse: true, maxUses: 5 })
+      const outcomes = await race(async (i) => {
+        const email = `e${i}@example.org`
+        return outcomeOf(
+          i % 2 === 0
+            ? await award(seed, email, { claimCode: 'x' })
+            : await api.post(`${seed.path}/codes/x/claim`, { email }),
+        )
+      })
+      const { 200: claims = 0, 201: awards = 0, ...refused } = outcomes
+      expect([claims + awards, refused]).toEqual([5, { '400 CodeAlreadyUsed': CALLS - 5 }])
+      expect((await api.get(`${seed.path}/codes/x`)).body.terms).toMatchObject({
+        uses: 5,
+        remaining: 0,
+      })
+      expect(await held(seed.path)).toHaveLength(awards)
+      expect((await news()).filter(({ type }) => type === 'code.claimed')).toHaveLength(5)
+    },
+    TIMEOUT,
+  )
+
+  it(
     'between a claim and an award is won by one of the two kinds',
     async () => {
       const seed = await seedBadge(atSystem)

@@ -1,5 +1,5 @@
 /** What every command needs: its options, its client, its way to talk. */
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { explain, findClient, signedFetch } from '../../scripts/sign.mjs'
 
@@ -91,8 +91,24 @@ function barOf(part) {
 export async function call(client, method, path, body) {
   const { status, answer, hint } = await ask(client, method, path, body)
   if (status < 400) return answer
-  throw new Stop(`${method} ${path}: ${status} ${explainRefusal(answer)}${hint && `\n${hint}`}`)
+  throw refused(method, path, status, answer, hint)
 }
+
+/**
+ * A list as a file; a refusal ends the command in the same way.
+ * @param {Client} client
+ * @param {string} path
+ */
+export async function download(client, path) {
+  const { response, text } = await send(client, 'GET', path)
+  if (response.ok) return text
+  const { status, answer, hint } = asJson(client, 'GET', path, response, text)
+  throw refused('GET', path, status, answer, hint)
+}
+
+/** @param {string} method @param {string} path @param {number} status @param {any} answer @param {string} hint */
+const refused = (method, path, status, answer, hint) =>
+  new Stop(`${method} ${path}: ${status} ${explainRefusal(answer)}${hint && `\n${hint}`}`)
 
 /**
  * The same for whoever looks at the status itself.
@@ -103,13 +119,27 @@ export async function call(client, method, path, body) {
  * @returns {Promise<{ status: number, answer: any, hint: string }>}
  */
 export async function ask(client, method, path, body) {
-  let response
+  const { response, text } = await send(client, method, path, body)
+  return asJson(client, method, path, response, text)
+}
+
+/**
+ * @param {Client} client
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ */
+async function send(client, method, path, body) {
   try {
-    response = await signedFetch(client, method, path, body)
+    const response = await signedFetch(client, method, path, body)
+    return { response, text: await response.text() }
   } catch (error) {
     throw new Stop(explain(error, client.url))
   }
-  const text = await response.text()
+}
+
+/** @param {Client} client @param {string} method @param {string} path @param {Response} response @param {string} text */
+function asJson(client, method, path, response, text) {
   try {
     return { status: response.status, answer: JSON.parse(text), hint: hintOf(response, client) }
   } catch {
@@ -155,6 +185,15 @@ export function readGiven(path) {
       code === 'ENOENT' ? `There is no file ${path}.` : `Cannot read ${path}: ${code}.`,
       2,
     )
+  }
+}
+
+/** Writes a file that others on the machine cannot read. @param {string} path @param {string} text */
+export function writeGiven(path, text) {
+  try {
+    writeFileSync(path, text, { mode: 0o600 })
+  } catch (error) {
+    throw new Stop(`Cannot write ${path}: ${/** @type {NodeJS.ErrnoException} */ (error).code}.`, 2)
   }
 }
 

@@ -3,13 +3,13 @@ import * as z from 'zod'
 import type { Env } from '../env'
 import { ApiError, conflict, notFound, taken } from '../errors'
 import { sendVersion } from '../etag'
-import { FILES } from '../exports'
-import { FileQuery, listOf, sendList } from '../lists'
-import { inBadge, inCode, inContainer, inGuessedCode } from '../scope'
+import { FILES, formatOrSheet } from '../exports'
+import { ListQuery, listOf, sendList } from '../lists'
+import { type ClaimableBadge, inClaimableBadge, inCode, inContainer, inGuessedCode } from '../scope'
 import { about, body, query } from '../spec'
-import { type BadgeRow, badgesOf } from '../store/badges'
-import { unclaimable } from '../store/codeMisses'
+import { badgesOf } from '../store/badges'
 import {
+  type CodeInput,
   type CodeRow,
   claimCode,
   createCode,
@@ -18,52 +18,132 @@ import {
   findCodeWithin,
   listCodes,
   randomCode,
+  refuseClaim,
 } from '../store/codes'
-import { int, optionalEmail, optionalFlag, text } from '../values'
+import {
+  filter,
+  int,
+  numberParameter,
+  optionalEmail,
+  optionalFlag,
+  optionalInt,
+  text,
+  timestamp,
+} from '../values'
 import { Badge, viewBadge } from '../views/badges'
-import { ClaimCode, codeColumns, viewCode } from '../views/codes'
+import { codeSheet } from '../views/codeSheet'
+import {
+  ClaimCode,
+  CodeTerms,
+  codeColumns,
+  isUsedUp,
+  viewClaimUrl,
+  viewCode,
+  viewCodeEntry,
+  viewTerms,
+} from '../views/codes'
 
-const fields = { claimed: optionalFlag(), multiuse: optionalFlag(), email: optionalEmail() }
-const NewCode = z.object({ code: text(1, 255), ...fields })
-const RandomCode = z.object(fields)
+const termFields = {
+  validFrom: timestamp(),
+  validUntil: timestamp(),
+  maxUses: optionalInt().refine((uses) => uses == null || uses >= 1, 'Less than 1'),
+}
+const fields = {
+  claimed: optionalFlag(),
+  multiuse: optionalFlag(),
+  email: optionalEmail(),
+  reserved: optionalFlag(),
+  ...termFields,
+}
+
+/** What the fields of a new code cannot say together. */
+function checkTerms(
+  { multiuse, validFrom, validUntil, maxUses, email, reserved }: CodeInput,
+  context: z.core.$RefinementCtx,
+) {
+  const refuse = (field: string, message: string) =>
+    context.addIssue({ code: 'custom', path: [field], message })
+  if (validFrom != null && validUntil != null && validUntil <= validFrom) {
+    refuse('validUntil', 'Not after `validFrom`')
+  }
+  if (maxUses != null && maxUses > 1 && !multiuse) refuse('maxUses', 'More than 1 needs `multiuse`')
+  if (reserved && email == null) refuse('email', 'Required field')
+}
+
+const NewCode = z.object({ code: text(1, 255), ...fields }).superRefine(checkTerms)
+const RandomCode = z.object(fields).superRefine(checkTerms)
 /** The most codes that one call makes. */
 const MAX_BATCH = 10_000
-const NewCodes = z.object({
-  count: int().refine((count) => count >= 1 && count <= MAX_BATCH, `Not from 1 to ${MAX_BATCH}`),
-  multiuse: optionalFlag(),
-})
+const NewCodes = z
+  .object({
+    count: int().refine((count) => count >= 1 && count <= MAX_BATCH, `Not from 1 to ${MAX_BATCH}`),
+    multiuse: optionalFlag(),
+    ...termFields,
+  })
+  .superRefine(checkTerms)
 const Claim = z.object({ email: optionalEmail() })
 
-const One = z.object({ badge: Badge, claimCode: ClaimCode })
-const Changed = z.object({ status: z.string(), claimCode: ClaimCode, badge: Badge })
+/** Which codes a list shows. */
+const Filter = ListQuery.extend({
+  format: formatOrSheet(),
+  claimed: filter('claimed', null),
+  from: numberParameter('from', {
+    type: 'integer',
+    description: 'The code with this id, and later ones',
+  }),
+})
+
+/** What stands beside a claim code, whose own members are the contract's; nothing where nothing was set. */
+const terms = { terms: CodeTerms.optional() }
+const beside = { ...terms, claimUrl: z.string().optional() }
+const One = z.object({ badge: Badge, claimCode: ClaimCode, ...beside })
+const Changed = z.object({ status: z.string(), claimCode: ClaimCode, badge: Badge, ...beside })
 
 /** How often a random code is drawn again when the badge has such a code already. */
 const TRIES = 5
 
-const answer = (c: { env: Env['Bindings'] }, status: string, code: CodeRow, badge: BadgeRow) => ({
+const answer = (
+  c: { env: Env['Bindings'] },
+  status: string,
+  code: CodeRow,
+  badge: ClaimableBadge,
+) => ({
   status,
   claimCode: viewCode(code),
   badge: viewBadge(badge, c.env.PUBLIC_ORIGIN),
+  ...besideOf(code, badge),
+})
+
+const besideOf = (row: CodeRow, badge: ClaimableBadge) => ({
+  terms: viewTerms(row),
+  claimUrl: viewClaimUrl(row, badge),
 })
 
 export const codes = new Hono<Env>()
   .get(
     '/badges/:badge/codes',
-    about('List claim codes', listOf('claimCodes', ClaimCode, { badge: Badge }), { files: FILES }),
-    inBadge,
-    query(FileQuery),
+    about('List claim codes', listOf('claimCodes', ClaimCode, { badge: Badge }), {
+      files: [...FILES, 'text/html'],
+    }),
+    inClaimableBadge,
+    query(Filter),
     (c) => {
       const { scope } = c.var
       return sendList(
         c,
         scope,
-        ({ badge }: { badge: BadgeRow }) => ({
-          plural: 'claimCodes',
-          columns: codeColumns,
-          view: viewCode,
-          beside: { badge: viewBadge(badge, c.env.PUBLIC_ORIGIN) },
-        }),
-        listCodes(scope.badgeId, scope.container.systemId),
+        ({ badge }: { badge: ClaimableBadge }) => {
+          const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
+          return {
+            plural: 'claimCodes',
+            columns: codeColumns,
+            sheet: () => codeSheet(shown),
+            view: viewCode,
+            entry: (row: CodeRow) => viewCodeEntry(row, badge),
+            beside: { badge: shown },
+          }
+        },
+        listCodes(scope.badgeId, scope.container.systemId, c.req.valid('query')),
       )
     },
   )
@@ -71,7 +151,7 @@ export const codes = new Hono<Env>()
   .post(
     '/badges/:badge/codes',
     about('Create a claim code', Changed, { status: 201 }),
-    inBadge,
+    inClaimableBadge,
     body(NewCode),
     async (c) => {
       const { scope, caller } = c.var
@@ -93,7 +173,7 @@ export const codes = new Hono<Env>()
   .post(
     '/badges/:badge/codes/random',
     about('Create a random claim code', Changed, { status: 201 }),
-    inBadge,
+    inClaimableBadge,
     body(RandomCode),
     async (c) => {
       const { scope, caller } = c.var
@@ -111,26 +191,32 @@ export const codes = new Hono<Env>()
     '/badges/:badge/codes/batch',
     about(
       'Create many random claim codes',
-      z.object({ status: z.string(), claimCodes: z.array(ClaimCode), badge: Badge }),
+      z.object({ status: z.string(), claimCodes: z.array(ClaimCode), badge: Badge, ...terms }),
       { status: 201 },
     ),
-    inBadge,
+    inClaimableBadge,
     body(NewCodes),
     async (c) => {
       const { scope, caller } = c.var
       const { count, ...input } = c.req.valid('json')
       const { badge } = await scope.with()
       const rows = await createCodes(caller, badge, count, input)
-      if (rows.length === 0) throw notFound('badge', 'slug', badge.slug)
+      const [first] = rows
+      if (!first) throw notFound('badge', 'slug', badge.slug)
       const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
-      return c.json({ status: 'created', claimCodes: rows.map(viewCode), badge: shown }, 201)
+      const claimCodes = rows.map(viewCode)
+      return c.json({ status: 'created', claimCodes, badge: shown, terms: viewTerms(first) }, 201)
     },
   )
 
   .get('/badges/:badge/codes/:code', about('Show a claim code', One), inCode, async (c) => {
     const { badge, code } = await c.var.scope.with()
     const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
-    return sendVersion(c, code, { badge: shown, claimCode: viewCode(code) })
+    return sendVersion(c, code, {
+      badge: shown,
+      claimCode: viewCode(code),
+      ...besideOf(code, badge),
+    })
   })
 
   .delete(
@@ -154,10 +240,11 @@ export const codes = new Hono<Env>()
       const { scope, caller } = c.var
       const { badge, code } = await scope.with()
       const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
-      const row = await claimCode(caller, badge, shown, code, c.req.valid('json').email)
+      const { email } = c.req.valid('json')
+      const row = await claimCode(caller, badge, shown, code, email)
       if (row) return c.json(answer(c, 'updated', row, badge))
       await scope.with()
-      throw await unclaimable(caller, badge, code.code)
+      throw await refuseClaim(caller, badge, code, email)
     },
   )
 
@@ -165,7 +252,7 @@ export const codes = new Hono<Env>()
     '/codes/:code',
     about(
       'Show the badge of a claim code',
-      z.object({ badge: Badge.extend({ claimed: z.literal([0, 1]) }) }),
+      z.object({ badge: Badge.extend({ claimed: z.literal([0, 1]) }), ...terms }),
     ),
     inContainer,
     async (c) => {
@@ -181,7 +268,8 @@ export const codes = new Hono<Env>()
           `Could not find the requested claim code ${code}`,
         )
       }
-      const claimed = row.claimed && !row.multiuse ? 1 : 0
-      return c.json({ badge: { ...viewBadge(badge, c.env.PUBLIC_ORIGIN), claimed } })
+      const claimed = isUsedUp(row) ? 1 : 0
+      const shown = { ...viewBadge(badge, c.env.PUBLIC_ORIGIN), claimed }
+      return c.json({ badge: shown, terms: viewTerms(row) })
     },
   )

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import { forgetKeys } from '../auth'
+import { claimUrl } from '../claimUrl'
 import type { Env } from '../env'
 import { notFound, taken } from '../errors'
 import { sendVersion } from '../etag'
@@ -28,17 +29,24 @@ const fields = {
   description: optionalText(255),
   email: optionalEmail(),
 }
-const NewContainer = z.preprocess(takeImage, z.object({ ...fields, image }))
-const ContainerChange = z.preprocess(
-  takeImage,
-  z.object({
-    ...fields,
-    slug: fields.slug.optional(),
-    name: fields.name.optional(),
-    url: fields.url.optional(),
-    image,
-  }),
-)
+/** What can be said of one level and not of the others, where none of it has to be said. */
+const OWN = { system: { claimUrl: claimUrl() }, issuer: {}, program: {} }
+const ownFields = ({ name }: Level) => OWN[name] as typeof OWN.system
+
+const newContainer = (level: Level) =>
+  z.preprocess(takeImage, z.object({ ...fields, ...ownFields(level), image }))
+const containerChange = (level: Level) =>
+  z.preprocess(
+    takeImage,
+    z.object({
+      ...fields,
+      slug: fields.slug.optional(),
+      name: fields.name.optional(),
+      url: fields.url.optional(),
+      ...ownFields(level),
+      image,
+    }),
+  )
 
 /** The contract's five verbs of one level: `/systems`, `…/issuers` or `…/programs`. */
 function routesOf(level: Level) {
@@ -68,7 +76,7 @@ function routesOf(level: Level) {
     list,
     about(`Create ${aName}`, Changed, { status: 201 }),
     inContainer,
-    body(NewContainer),
+    body(newContainer(level)),
     async (c) => {
       const { image, ...input } = c.req.valid('json')
       const { at } = await c.var.scope.with()
@@ -89,21 +97,27 @@ function routesOf(level: Level) {
     return sendVersion(c, row, { [name]: viewContainer(level, row, c.env.PUBLIC_ORIGIN) })
   })
 
-  app.put(one, about(`Change ${aName}`, Changed), inContainer, body(ContainerChange), async (c) => {
-    const { scope, caller } = c.var
-    const { image, ...input } = c.req.valid('json')
-    const row = await load(level, scope)
-    const picture = await changedImage(image, c.env.PUBLIC_ORIGIN)
-    const changed = await updateContainer(caller, level, row, scope.slugs, input, picture)
-    // Keys are bound to the container, not to its slug, which may be another's next.
-    if (input.slug !== undefined) forgetKeys()
-    if (!changed) {
-      await scope.with()
-      throw taken(name, 'slug', input)
-    }
-    const view = viewContainer(level, changed, c.env.PUBLIC_ORIGIN)
-    return c.json({ status: 'updated', [name]: view })
-  })
+  app.put(
+    one,
+    about(`Change ${aName}`, Changed),
+    inContainer,
+    body(containerChange(level)),
+    async (c) => {
+      const { scope, caller } = c.var
+      const { image, ...input } = c.req.valid('json')
+      const row = await load(level, scope)
+      const picture = await changedImage(image, c.env.PUBLIC_ORIGIN)
+      const changed = await updateContainer(caller, level, row, scope.slugs, input, picture)
+      // Keys are bound to the container, not to its slug, which may be another's next.
+      if (input.slug !== undefined) forgetKeys()
+      if (!changed) {
+        await scope.with()
+        throw taken(name, 'slug', input)
+      }
+      const view = viewContainer(level, changed, c.env.PUBLIC_ORIGIN)
+      return c.json({ status: 'updated', [name]: view })
+    },
+  )
 
   app.delete(one, about(`Delete ${aName}`, Changed), inContainer, async (c) => {
     const { scope, caller } = c.var

@@ -1,6 +1,6 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Caller } from '../env'
-import { type ApiError, codeAlreadyUsed, notFound, tooMany } from '../errors'
+import { type ApiError, notFound, tooMany } from '../errors'
 import type { Statement } from './db'
 
 /** How often an hour a claim code of one badge may be asked for in vain. */
@@ -36,15 +36,4 @@ export async function noSuchCode(
     on conflict (badgeId, hour) do update set n = n + 1 returning n`
   const [[row]] = await db.batch([count])
   return (row?.n ?? 0) > MAX_MISSES ? tooManyCodes(now) : notFound('claimCode', 'code', code)
-}
-
-/** What is answered when a code is there and could not be claimed: it is used up, or nobody may try for now. */
-export async function unclaimable(
-  { db, now }: Caller,
-  { id }: { id: number },
-  code: string,
-): Promise<ApiError> {
-  const may: Statement<{ may: 0 | 1 }> = sql`select ${mayGuess(id, now)} as may`
-  const [[row]] = await db.read(may)
-  return row?.may ? codeAlreadyUsed(code) : tooManyCodes(now)
 }

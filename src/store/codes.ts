@@ -3,31 +3,54 @@ import { claimCodes } from '../../drizzle/schema'
 import { commit, committed, idMade, isCommitted } from '../commit'
 import { bytesFrom, hex, idFrom } from '../crypto'
 import type { Caller } from '../env'
+import type { ApiError } from '../errors'
 import { recordEvent } from '../events'
 import type { Container } from '../levels'
 import type { Badge } from '../views/badges'
 import { type BadgeRow, within } from './badges'
-import { mayGuess } from './codeMisses'
+import { mayGuess, tooManyCodes } from './codeMisses'
+import { isOpenTo, standing, unclaimable } from './codeTerms'
 import { bump, counterOf } from './counters'
 import { insertIf, type List, type Statement, updateWhere, wrote } from './db'
 
 export type CodeRow = typeof claimCodes.$inferSelect
 
-/** What a request may say of a claim code. */
-export type CodeInput = {
-  claimed?: boolean | null
+/** What a request may say of many claim codes at once, and of one. Times are milliseconds. */
+export type CodesInput = {
   multiuse?: boolean | null
+  validFrom?: number | null
+  validUntil?: number | null
+  maxUses?: number | null
+}
+export type CodeInput = CodesInput & {
+  claimed?: boolean | null
   email?: string | null
+  reserved?: boolean | null
 }
 
+/** Which claim codes a list shows: those that were or were not claimed, those with this id or a later one. */
+export type CodeFilter = { claimed: boolean | null; from: number | null }
+
 /** The claim codes of a badge, in id order. */
-export const listCodes = (badgeId: SQL, systemId: SQL): List<CodeRow> => ({
-  rows: ({ after, limit, offset }) => sql<CodeRow>`
-    select * from claimCodes where badgeId = ${badgeId} ${after ? sql`and id > ${after[0]}` : sql``}
-    order by id limit ${limit} offset ${offset}`,
-  keyOf: ({ id }) => [id],
-  total: counterOf(systemId, 'codes', badgeId),
-})
+export function listCodes(
+  badgeId: SQL,
+  systemId: SQL,
+  { claimed, from: first }: CodeFilter,
+): List<CodeRow> {
+  const from = sql`from claimCodes where badgeId = ${badgeId}
+    ${claimed === null ? sql`` : sql`and claimed = ${claimed ? 1 : 0}`}
+    ${first === null ? sql`` : sql`and id >= ${first}`}`
+  return {
+    rows: ({ after, limit, offset }) => sql<CodeRow>`
+      select * ${from} ${after ? sql`and id > ${after[0]}` : sql``}
+      order by id limit ${limit} offset ${offset}`,
+    keyOf: ({ id }) => [id],
+    total:
+      claimed === null && first === null
+        ? counterOf(systemId, 'codes', badgeId)
+        : sql<{ total: number }>`select count(*) as total ${from}`,
+  }
+}
 
 /** A code of a badge. */
 export const findCode = (badgeId: SQL, systemId: SQL, code: string): Statement<CodeRow> =>
@@ -82,6 +105,10 @@ export async function createCode(caller: Caller, badge: BadgeRow, code: string, 
           claimed: input.claimed ? 1 : 0,
           multiuse: input.multiuse ? 1 : 0,
           email: input.email ?? null,
+          validFrom: input.validFrom ?? null,
+          validUntil: input.validUntil ?? null,
+          maxUses: input.maxUses ?? null,
+          reserved: input.reserved ? 1 : 0,
           op,
           createdAt: now,
           updatedAt: now,
@@ -103,7 +130,7 @@ export async function createCodes(
   caller: Caller,
   { id: badgeId, systemId, slug }: BadgeRow,
   count: number,
-  { multiuse }: Pick<CodeInput, 'multiuse'>,
+  { multiuse, validFrom = null, validUntil = null, maxUses = null }: CodesInput,
 ): Promise<CodeRow[]> {
   const { op, now } = caller
   const list = JSON.stringify(await randomCodes(op, count))
@@ -112,8 +139,9 @@ export async function createCodes(
   const [rows] = await commit(caller, {
     change: [
       sql`
-        insert into claimCodes (systemId, badgeId, code, multiuse, op, createdAt, updatedAt)
-        select ${systemId}, ${badgeId}, j.value, ${multiuse ? 1 : 0}, ${op}, ${now}, ${now}
+        insert into claimCodes (systemId, badgeId, code, multiuse, validFrom, validUntil, maxUses, op, createdAt, updatedAt)
+        select ${systemId}, ${badgeId}, j.value, ${multiuse ? 1 : 0}, ${validFrom}, ${validUntil}, ${maxUses},
+          ${op}, ${now}, ${now}
         from json_each(${list}) j
         where not exists (select 1 from claimCodes k where ${same})
           and exists (select 1 from badges where id = ${badgeId} and deletedAt is null)
@@ -170,14 +198,14 @@ export function claimStatements(
   }
 }
 
-/** Whether a code has not been used up, in SQL. */
-export const isUsable = sql`(claimed = 0 or multiuse = 1)`
+/** Whether `email` may claim a code of a badge, in SQL: its terms allow it, and codes of the badge may be tried at all. */
+export const isClaimable = (
+  { id }: { id: number },
+  email: string | null | undefined,
+  now: number,
+) => sql`${isOpenTo(email, now)} and ${mayGuess(id, now)}`
 
-/** The same, and codes of its badge may be tried at all. */
-export const isClaimable = ({ id }: { id: number }, now: number) =>
-  sql`${isUsable} and ${mayGuess(id, now)}`
-
-/** Marks a code as claimed, by `email` when one is given. Gives no row when it was used up, or gone, by then. */
+/** Marks a code as claimed, by `email` when one is given. Gives no row when its terms did not allow it, or it was gone, by then. */
 export async function claimCode(
   caller: Caller,
   badge: BadgeRow,
@@ -188,11 +216,25 @@ export async function claimCode(
   const { op } = caller
   const which = sql`id = ${row.id}`
   const [rows] = await commit(caller, {
-    ...claimStatements(caller, badge, shown, which, email, isClaimable(badge, caller.now)),
+    ...claimStatements(caller, badge, shown, which, email, isClaimable(badge, email, caller.now)),
     audit: { systemId: badge.systemId, target: codeTarget(row) },
     read: [sql<CodeRow>`select * from claimCodes where ${which} and ${isCommitted(op)}`],
   })
   return rows[0]
+}
+
+/** What is answered when a code is there and could not be claimed: its terms do not allow it, or nobody may try for now. */
+export async function refuseClaim(
+  { db, now }: Caller,
+  { id }: BadgeRow,
+  row: CodeRow,
+  email: string | null | undefined,
+): Promise<ApiError> {
+  const state: Statement<{ may: 0 | 1; standing: string }> = sql`
+    select ${mayGuess(id, now)} as may, ${standing(sql`id = ${row.id}`, email, now)} as standing`
+  const [[found]] = await db.read(state)
+  if (!found?.may) return tooManyCodes(now)
+  return unclaimable(row.code, JSON.parse(found.standing))
 }
 
 /** Deletes a code; awards made with it stay. Gives false when it was gone by then. */

@@ -101,6 +101,8 @@ export type ContainerInput = {
   url?: string
   description?: string | null
   email?: string | null
+  /** Of a system. */
+  claimUrl?: string | null
 }
 
 /** Whether all containers of a place are still there, in SQL. */

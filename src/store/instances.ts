@@ -12,7 +12,8 @@ import type { Badge } from '../views/badges'
 import { type Awards, awardStatements, type Earners, held, manyEarners, oneEarner } from './awards'
 import { type BadgeRow, badgeColumns, imageType, within } from './badges'
 import { mayGuess } from './codeMisses'
-import { claimStatements, isClaimable, isUsable } from './codes'
+import { claimStatements, isClaimable } from './codes'
+import { type Standing, standing } from './codeTerms'
 import { type MilestoneAbove, milestoneStatements } from './completions'
 import { type List, type Statement, updateWhere, wrote } from './db'
 import { endCredentials, listsOf } from './statusLists'
@@ -44,7 +45,7 @@ export type Refusal =
   | { refused: 'held'; slug: string }
   | { refused: 'slug' }
   | { refused: 'full'; limit: number }
-  | { refused: 'code' }
+  | { refused: 'code'; standing: Standing }
   | { refused: 'no code' }
   | { refused: 'guesses' }
   | { refused: 'gone' }
@@ -74,7 +75,7 @@ export async function award(
     repeat: input.repeat,
     claimCode: input.claimCode,
     condition: code
-      ? sql`exists (select 1 from claimCodes where ${code} and ${isClaimable(row, caller.now)})`
+      ? sql`exists (select 1 from claimCodes where ${code} and ${isClaimable(row, input.email, caller.now)})`
       : sql`1`,
   })
   const claim = code && claimStatements(caller, row, shown, code, input.email, granted.done)
@@ -172,8 +173,8 @@ type State = {
   taken: 0 | 1
   live: 0 | 1
   limit: number | null
-  /** Whether the claim code can be used; null when there is no such code. */
-  usable: 0 | 1 | null
+  /** How the claim code stands to the earner, a `Standing` as JSON; null when there is no such code. */
+  standing: string | null
   /** Whether codes of the badge may be tried at all. */
   guessable: 0 | 1
 }
@@ -189,16 +190,17 @@ export const stateOf = (
   select (${held(badge, sql`${email}`)}) as held,
     exists (select 1 from badgeInstances where slug = ${slug}) as taken,
     deletedAt is null as live, "limit",
-    ${code ? sql`(select ${isUsable} from claimCodes where ${code})` : sql`null`} as usable,
+    ${code ? standing(code, email, now) : sql`null`} as standing,
     ${code ? mayGuess(badge.id, now) : sql`1`} as guessable
   from badges where id = ${badge.id}`
 
 /** Contract §5.2: a bad code is told before the award that stands already. */
 export function refusalOf(state: State | undefined, hasCode: boolean): Refusal {
   if (!state?.live) return { refused: 'gone' }
-  if (hasCode && state.usable === null) return { refused: 'no code' }
+  const code: Standing | null = state.standing === null ? null : JSON.parse(state.standing)
+  if (hasCode && code === null) return { refused: 'no code' }
   if (!state.guessable) return { refused: 'guesses' }
-  if (hasCode && !state.usable) return { refused: 'code' }
+  if (code !== null && code.is !== 'claimable') return { refused: 'code', standing: code }
   if (state.held !== null) return { refused: 'held', slug: state.held }
   if (state.taken) return { refused: 'slug' }
   return { refused: 'full', limit: state.limit ?? 0 }

@@ -16,7 +16,10 @@ export const Program = z
   })
   .meta({ id: 'Program' })
 export const Issuer = Program.extend({ programs: z.array(Program) }).meta({ id: 'Issuer' })
-export const System = Program.extend({ issuers: z.array(Issuer) }).meta({ id: 'System' })
+export const System = Program.extend({
+  issuers: z.array(Issuer),
+  claimUrl: z.string().optional(),
+}).meta({ id: 'System' })
 
 export type Program = z.infer<typeof Program>
 export type Issuer = z.infer<typeof Issuer>
@@ -55,6 +58,8 @@ function view(
 export const viewNested = (level: Level, json: string, origin: string) =>
   view(level, JSON.parse(json) as NestedContainer, origin, [])
 
-/** A container with all that hangs from it. */
-export const viewContainer = (level: Level, row: ContainerRow, origin: string) =>
-  view(level, row, origin, JSON.parse(row.children) as NestedContainer[])
+/** A container with all that hangs from it, and what is told of it nowhere else. */
+export const viewContainer = (level: Level, row: ContainerRow, origin: string) => ({
+  ...view(level, row, origin, JSON.parse(row.children) as NestedContainer[]),
+  ...(row.claimUrl != null && { claimUrl: row.claimUrl }),
+})

@@ -91,9 +91,12 @@ describe('an organisation', { shuffle: false }, () => {
   describe('daily work', () => {
     it('makes an organisation, awards, and takes an award back', async () => {
       const named = (name: string) => ['--name', name, '--url', `https://${name}.example.org`]
-      expect(await json('systems', 'create', 'hamlet', ...named('hamlet'))).toMatchObject({
+      const claimUrl = 'https://hamlet.example.org/claim?code={code}'
+      const more = [...named('hamlet'), '--claim-url', claimUrl]
+      expect(await json('systems', 'create', 'hamlet', ...more)).toMatchObject({
         slug: 'hamlet',
         id: expect.any(Number),
+        claimUrl,
       })
       expect(await json('issuers', 'create', 'hamlet/library', ...named('library'))).toMatchObject({
         slug: 'library',
@@ -188,6 +191,28 @@ describe('an organisation', { shuffle: false }, () => {
       ).toMatchObject({ claimed: true, email: 'di@example.org' })
       await run('codes', 'delete', 'hamlet/badges/zine', 'FESTIVAL')
       expect(await json('codes', 'list', 'hamlet/badges/zine')).toHaveLength(3)
+
+      const terms = ['--multiuse', '--max-uses', '2', '--valid-until', '2999-05-01']
+      await run('codes', 'create', 'hamlet/badges/zine', 'PARTY', ...terms)
+      await run('codes', 'claim', 'hamlet/badges/zine', 'PARTY')
+      const [party] = (await json('codes', 'list', 'hamlet/badges/zine')).slice(-1)
+      expect(party.terms).toMatchObject({
+        maxUses: 2,
+        remaining: 1,
+        validUntil: '2999-05-01T00:00:00.000Z',
+      })
+      const sheet = join(folder, 'cards.html')
+      const printed = ['codes', 'list', 'hamlet/badges/zine', '--unclaimed', '--sheet', sheet]
+      expect(await run(...printed)).toMatchObject({ code: 0, out: '' })
+      expect(readFileSync(sheet, 'utf8').split('<article><svg')).toHaveLength(1 + 3)
+      const two = ['codes', 'create', 'hamlet/badges/zine', '--count', '2', '--sheet', sheet]
+      const made = (await run(...two)).out.trim().split('\n')
+      const cards = readFileSync(sheet, 'utf8').matchAll(/<p class="code" dir="auto">(\w+)</g)
+      expect(Array.from(cards, ([, card]) => card)).toEqual(made)
+      const kept = await run('codes', 'create', 'hamlet/badges/zine', 'MINE', '--reserved')
+      expect(kept).toMatchObject({ code: 1, err: expect.stringContaining('email: Required field') })
+      const nowhere = await run('codes', 'list', 'hamlet/badges/none', '--sheet', sheet)
+      expect(nowhere).toMatchObject({ code: 1, err: expect.stringContaining('404') })
     }, 60_000)
 
     it('makes, rotates and deletes keys', async () => {

@@ -108,6 +108,18 @@ beforeAll(async () => {
   })
   await call('DELETE', '/systems/city/badges/reader/instances/ada@example.org?reason=Mistake')
   await call('DELETE', '/systems/town/badges/walker')
+  const claimUrl = 'https://city.example.org/{code}'
+  expect((await call('PUT', '/systems/city', { claimUrl })).status).toBe(200)
+  const code = {
+    code: 'kept',
+    email: 'ada@example.org',
+    reserved: true,
+    multiuse: true,
+    maxUses: 3,
+  }
+  const terms = { validFrom: '2020-01-01', validUntil: '2999-01-01' }
+  const reader = '/systems/city/badges/reader'
+  expect((await call('POST', `${reader}/codes`, { ...code, ...terms })).status).toBe(201)
   key = (await call('POST', '/systems/city/keys', { role: 'read' })).body.key
   // One that is signed, one that was signed and is revoked, and one of 2014.
   const gone = await call('POST', '/systems/city/badges/reader/instances', {

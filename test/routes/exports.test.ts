@@ -48,7 +48,6 @@ describe.each(levels)('a list in a $name, as a file', (level) => {
     ['instances', '/instances'],
     ['the instances of a badge', '{B}/instances'],
     ['the instances of an earner', '/instances/ada@example.org'],
-    ['codes', '{B}/codes'],
     ['applications', '/applications'],
     ['the applications for a badge', '{B}/applications'],
   ])('has of %s, as NDJSON, what the API lists, an entry a line', async (_what, suffix) => {
@@ -80,8 +79,14 @@ describe.each(levels)('a list in a $name, as a file', (level) => {
   })
 
   it('has of codes and applications what they are, and no formula', async () => {
+    const terms = 'uses,remaining,validFrom,validUntil,maxUses,reserved,claimUrl'
     expect((await file(`${seed.path}/codes?format=csv`)).text).toBe(
-      "code,claimed,email,multiuse\r\n'=SUM(A1),false,,false\r\nplain,false,cy@example.org,false\r\n",
+      [
+        `code,claimed,email,multiuse,${terms}`,
+        "'=SUM(A1),false,,false,0,1,,,,false,",
+        'plain,false,cy@example.org,false,0,1,,,,false,',
+        '',
+      ].join('\r\n'),
     )
     const [application] = (await api.get(`${seed.path}/applications`)).body.applications
     expect((await file(`${seed.container}/applications?format=csv`)).text).toBe(
@@ -109,15 +114,15 @@ describe('a list as a file', () => {
 
   it('has nothing but its names if the list is empty', async () => {
     const seed = await seedBadge(system)
-    expect((await file(`${seed.path}/codes?format=csv`)).text).toBe(
-      'code,claimed,email,multiuse\r\n',
+    expect((await file(`${seed.container}/applications?format=csv`)).text).toBe(
+      'slug,badge,learner,created,assignedTo,assignedExpiration,processed,evidence\r\n',
     )
     expect((await file(`${seed.path}/codes?format=ndjson`)).text).toBe('')
   })
 
   it('is none of another kind, and none of what is not there', async () => {
     const seed = await seedBadge(system)
-    const { status, body } = await api.get(`${seed.path}/codes?format=xlsx`)
+    const { status, body } = await api.get(`${seed.path}/instances?format=xlsx`)
     expect({ status, body }).toMatchObject({
       status: 400,
       body: {
