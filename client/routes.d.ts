@@ -1027,6 +1027,7 @@ export interface AtBadgeCodes {
     limit?: number
     /** The whole list as a file: `csv`, `ndjson`, or a `sheet` to print, which is HTML */
     format?: 'json' | 'csv' | 'ndjson' | 'sheet' | ''
+    /** Claimed codes: `true` only these, `false` all others, `any` both (the default) */
     claimed?: 'true' | 'false' | 'any' | '1' | '0' | ''
     /** The code with this id, and later ones */
     from?: number
@@ -1047,6 +1048,7 @@ export interface AtBadgeCodes {
     limit?: number
     /** The whole list as a file: `csv`, `ndjson`, or a `sheet` to print, which is HTML */
     format?: 'json' | 'csv' | 'ndjson' | 'sheet' | ''
+    /** Claimed codes: `true` only these, `false` all others, `any` both (the default) */
     claimed?: 'true' | 'false' | 'any' | '1' | '0' | ''
     /** The code with this id, and later ones */
     from?: number
