@@ -86,6 +86,7 @@ export const publicRoutes = new Hono<Env>()
     return c.html(docs, 200, {
       'Content-Security-Policy': DOCS_POLICY,
       'X-Content-Type-Options': 'nosniff',
+      'Referrer-Policy': 'no-referrer',
       'Cache-Control': 'public, max-age=300',
     })
   })
