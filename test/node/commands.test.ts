@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { commands } from '../../bin/lib/commands.mjs'
 import { writeOrganisation } from './oldOrganisation'
 import { freePort, serverAt, startReceiver, until } from './server'
-import { blocksOf, commandsOf, difference, filesOf } from './told'
+import { blocksOf, commandsOf, difference, filesOf, renamed } from './told'
 
 /**
  * Every command that the documentation shows is run in the order of its page, against the real server, and what the page says that
@@ -73,11 +73,10 @@ function reader(own: Record<string, string>) {
       const others: Promise<void>[] = []
       let exported = ''
       for (const { command, output } of commandsOf(page(path))) {
-        let typed = here(command).replace(
+        const typed = renamed(here(command), names).replace(
           /(\w+)=…/g,
           (_, name) => `${name}=${env[name as 'SECRET']}`,
         )
-        for (const [told, seen] of names) typed = typed.replaceAll(told, seen)
         if (typed.startsWith('export ')) {
           exported += `${typed}\n`
           continue
@@ -209,6 +208,11 @@ describe('what a reader is told to type answers as the page says', () => {
     expect(differs('201 Created (148 ms)\n…\n  "slug": "b"\n}')).toBe(true)
     expect(differs('200 OK (148 ms)\n…')).toBe(true)
     expect(differs('201 Created (148 ms)')).toBe(true)
+    const numbers = new Map([
+      ['Id":2', 'Id":7'],
+      ['Id":21', 'Id":2'],
+    ])
+    expect(renamed('{"criterionId":21}', numbers)).toBe('{"criterionId":2}')
     const names = new Map<string, string>()
     expect(difference('0123456789ab', 'ffffffffffff', names)).toBeUndefined()
     expect(difference('0123456789ab', 'eeeeeeeeeeee', names)).toBeDefined()

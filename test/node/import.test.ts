@@ -472,7 +472,7 @@ describe('badgekit import', () => {
     expect(written.badgeInstances).toBeLessThan(AWARDS)
     const second = await badgekit(args, { DEV_VARS: vars })
     expect(second).toMatchObject({ code: 0, err: '' })
-    await until(() => !existsSync(`/proc/${workerd}`), 10_000)
+    await until(() => !existsSync(`/proc/${workerd}`), 30_000)
     expect(JSON.parse(second.out).tables.badgeInstances).toMatchObject({
       read: AWARDS,
       written: AWARDS,

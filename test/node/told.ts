@@ -82,3 +82,12 @@ export function difference(told: string, seen: string, names: Map<string, string
   }
   return undefined
 }
+
+/** A command with the names that came in place of those of the page: all at once, as one may be another's. */
+export const renamed = (command: string, names: ReadonlyMap<string, string>) =>
+  names.size === 0
+    ? command
+    : command.replace(
+        new RegExp(`(?:${[...names.keys()].map(quoted).join('|')})(?!\\w)`, 'g'),
+        (name) => names.get(name) ?? name,
+      )
