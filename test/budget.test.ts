@@ -57,6 +57,14 @@ const CONTAINED: Route[] = [
   ['GET /badges', { query: PAGE }],
   ['GET /badges', { query: `archived=any&${ONE_PAGE}` }],
   ['GET /badges', { query: ONE_PAGE, grows: true }],
+  // Among the badges of a container; none of its awards is read.
+  ...[
+    'tag=Value%201',
+    'category=Value%202',
+    'search=badge%20you',
+    'updatedSince=1',
+    'sort=-awarded',
+  ].map((query): Route => ['GET /badges', { query: `${query}&${PAGE}`, grows: true }]),
   ['POST /badges', { body: (n) => ({ ...badge(n), tags: [n], criteria: [{ description: n }] }) }],
   ['GET /badges/:badge'],
   ['PUT /badges/:badge', { body: (n) => ({ name: n, tags: [n, 'b'] }) }],

@@ -8,7 +8,16 @@ import type { Container } from '../levels'
 import type { Badge } from '../views/badges'
 import { type BadgeRow, within } from './badges'
 import { bump, bumpContainers, containerTotal, counterOf } from './counters'
-import { fixed, insertIf, isoText, type List, type Statement, updateWhere, wrote } from './db'
+import {
+  fixed,
+  insertIf,
+  isoText,
+  type List,
+  type SortKey,
+  type Statement,
+  updateWhere,
+  wrote,
+} from './db'
 
 /** An application with its evidence, a JSON array of `{url, mediaType, reflection}` in order. */
 export type ApplicationRow = typeof applications.$inferSelect & { evidence: string }
@@ -72,7 +81,7 @@ export function listApplications(
   }
 }
 
-const isAfter = ([badge, created, id]: readonly number[]) => sql`
+const isAfter = ([badge, created, id]: SortKey) => sql`
   b.id >= ${badge} and (b.id > ${badge} or a.createdAt > ${created}
     or (a.createdAt = ${created} and a.id > ${id}))`
 

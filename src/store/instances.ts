@@ -14,7 +14,7 @@ import { type BadgeRow, badgeColumns, imageType, within } from './badges'
 import { mayGuess } from './codeMisses'
 import { claimStatements, isClaimable, isUsable } from './codes'
 import { type MilestoneAbove, milestoneStatements } from './completions'
-import { type List, type Statement, updateWhere, wrote } from './db'
+import { type List, type SortKey, type Statement, updateWhere, wrote } from './db'
 import { endCredentials, listsOf } from './statusLists'
 import { freeze } from './versions'
 
@@ -246,7 +246,7 @@ const placed = ({ state }: AwardFilter) =>
 export function listInstances(badgeId: SQL, filter: AwardFilter): List<InstanceRow> {
   const { order, key } = placed(filter)
   const from = sql`from badgeInstances i where i.badgeId = ${badgeId} and ${passes(filter)}`
-  const isAfter = (after: readonly number[]) =>
+  const isAfter = (after: SortKey) =>
     filter.state === 'revoked'
       ? sql`and (i.revokedAt, i.id) > (${after[0]}, ${after[1]})`
       : sql`and i.id > ${after[0]}`
@@ -270,7 +270,7 @@ export function listAwards(container: Container, filter: AwardFilter): List<Pict
   const { order, key } = placed(filter)
   const from = sql`from badges b cross join badgeInstances i on i.badgeId = b.id
     where ${within(container)} and ${passes(filter)}`
-  const isAfter = ([badge, ...rest]: readonly number[]) => {
+  const isAfter = ([badge, ...rest]: SortKey) => {
     const [last, id = last] = rest
     const isHere = sql`b.id = ${badge}`
     const start =
