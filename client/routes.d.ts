@@ -1195,6 +1195,16 @@ export interface AtBadges {
     limit?: number
     /** Archived badges: `true` only these, `false` all others (the default), `any` both */
     archived?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** Has this tag, in any case of ASCII letters */
+    tag?: string
+    /** Is in this category, in any case of ASCII letters */
+    category?: string
+    /** Words that stand in name, strapline, descriptions or tags */
+    search?: string
+    /** Made or changed then or later */
+    updatedSince?: number | string
+    /** By their making unless given; `-` for backwards */
+    sort?: 'name' | '-name' | 'created' | '-created' | 'updated' | '-updated' | 'awarded' | '-awarded' | ''
   }, options?: Options): Promise<{
     badges: Array<Badge>
     pageData?: {
@@ -1211,6 +1221,16 @@ export interface AtBadges {
     limit?: number
     /** Archived badges: `true` only these, `false` all others (the default), `any` both */
     archived?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** Has this tag, in any case of ASCII letters */
+    tag?: string
+    /** Is in this category, in any case of ASCII letters */
+    category?: string
+    /** Words that stand in name, strapline, descriptions or tags */
+    search?: string
+    /** Made or changed then or later */
+    updatedSince?: number | string
+    /** By their making unless given; `-` for backwards */
+    sort?: 'name' | '-name' | 'created' | '-created' | 'updated' | '-updated' | 'awarded' | '-awarded' | ''
   }, options?: Options): Pages<Badge, {
     badges: Array<Badge>
     pageData?: {
