@@ -101,6 +101,11 @@ const CONTAINED: Route[] = [
   ['GET /instances/:email', { query: PAGE }],
   ['GET /instances/:email', { query: ONE_PAGE }],
 
+  ['GET /badges/:badge/stats'],
+  ['GET /badges/:badge/stats', { query: 'interval=month&since=2010-01-01' }],
+  // A row is read for each badge, of which there are more in the large database.
+  ['GET /stats', { grows: true }],
+
   ['GET /badges/:badge/codes', { query: PAGE }],
   ['GET /badges/:badge/codes', { query: ONE_PAGE }],
   ['POST /badges/:badge/codes', { body: (n) => ({ code: n }) }],

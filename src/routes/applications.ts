@@ -130,7 +130,7 @@ export const applications = new Hono<Env>()
       const { scope, caller } = c.var
       const { badge, application } = await scope.with()
       const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
-      const row = await updateApplication(caller, application, shown, c.req.valid('json'))
+      const row = await updateApplication(caller, badge, application, shown, c.req.valid('json'))
       if (!row) throw notFound('application', 'slug', application.slug)
       return c.json({ status: 'updated', application: viewApplication(row, shown) })
     },

@@ -177,7 +177,8 @@ export const instances = new Hono<Env>()
       const origin = c.env.PUBLIC_ORIGIN
       const shown = viewBadge(badge, origin)
       const instance = viewInstance(row, shown, origin, badge.imageType)
-      if (!(await revoke(caller, row, shown, told(instance), reason))) await scope.with()
+      if (!(await revoke(caller, row, { row: badge, shown }, told(instance), reason)))
+        await scope.with()
       return c.json({ status: 'deleted', instance })
     },
   )

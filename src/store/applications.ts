@@ -18,6 +18,7 @@ import {
   updateWhere,
   wrote,
 } from './db'
+import { tally } from './tallies'
 
 /** An application with its evidence, a JSON array of `{url, mediaType, reflection}` in order. */
 export type ApplicationRow = typeof applications.$inferSelect & { evidence: string }
@@ -150,6 +151,8 @@ export async function createApplication(
       ),
       ...(evidence ? [addEvidence(which, op, evidence)] : []),
       bump(systemId, 'applications', badgeId, 1, done),
+      bump(systemId, 'open', badgeId, 1, done),
+      ...tally(caller, badge, 'applied', 1, done),
       ...bumpContainers(badge, 'applications', 1, done),
     ],
     done,
@@ -162,9 +165,41 @@ export async function createApplication(
   return rows[0]
 }
 
+/** Whether an application (`which`) is there and waits, in SQL. */
+const isOpen = (which: SQL) =>
+  sql`exists (select 1 from applications where ${which} and processed is null)`
+
+/** What counts an application of a badge as processed, before it is, if `condition`. */
+export function countProcessed(
+  caller: Caller,
+  badge: BadgeRow,
+  which: SQL,
+  condition = sql`1`,
+): SQL[] {
+  const done = sql`${condition} and ${isOpen(which)}`
+  return [
+    bump(badge.systemId, 'open', badge.id, -1, done),
+    ...tally(caller, badge, 'processed', 1, done),
+  ]
+}
+
+/** The same for a change that may open an application again, which takes nothing back of what has happened. */
+function recount(
+  caller: Caller,
+  badge: BadgeRow,
+  which: SQL,
+  processed: number | null | undefined,
+): SQL[] {
+  if (processed === undefined) return []
+  if (processed !== null) return countProcessed(caller, badge, which)
+  const isClosed = sql`exists (select 1 from applications where ${which} and processed is not null)`
+  return [bump(badge.systemId, 'open', badge.id, 1, isClosed)]
+}
+
 /** Changes the given members of an application. Gives no row when it is gone by then. */
 export async function updateApplication(
   caller: Caller,
+  badge: BadgeRow,
   row: ApplicationRow,
   shown: Badge,
   { evidence, ...input }: ApplicationInput,
@@ -179,7 +214,11 @@ export async function updateApplication(
       ]
     : []
   const [rows] = await commit(caller, {
-    change: [updateWhere(applications, { ...input, op, updatedAt: now }, which), ...replaced],
+    change: [
+      ...recount(caller, badge, which, input.processed),
+      updateWhere(applications, { ...input, op, updatedAt: now }, which),
+      ...replaced,
+    ],
     done,
     of: { table: applications, id: row.id },
     events: [
@@ -205,6 +244,7 @@ export async function deleteApplication(
     change: [
       updateWhere(applications, { op, updatedAt: now }, which),
       bump(systemId, 'applications', row.badgeId, -1, done),
+      bump(systemId, 'open', row.badgeId, -1, isOpen(which)),
       ...bumpContainers(badge, 'applications', -1, done),
     ],
     done,

@@ -16,6 +16,7 @@ import { claimStatements, isClaimable, isUsable } from './codes'
 import { type MilestoneAbove, milestoneStatements } from './completions'
 import { type List, type SortKey, type Statement, updateWhere, wrote } from './db'
 import { endCredentials, listsOf } from './statusLists'
+import { tally } from './tallies'
 import { freeze } from './versions'
 
 export type InstanceRow = typeof badgeInstances.$inferSelect
@@ -342,12 +343,12 @@ export const findPublicInstance = (slug: string): Statement<PublicRow> => sql<Pu
  * Ends an award: its row stays for its public URLs, its place under the badge's limit is free again. Gives false when
  * somebody else was first.
  *
- * @param badge the badge as the contract shows it, for the message
+ * @param badge the badge, and how the contract shows it, for the message
  */
 export async function revoke(
   caller: Caller,
   row: InstanceRow,
-  badge: Badge,
+  { row: of, shown: badge }: Pick<Awardable, 'row' | 'shown'>,
   instance: object,
   reason: string | null,
 ): Promise<boolean> {
@@ -370,6 +371,7 @@ export async function revoke(
         sql`${which} and revokedAt is null`,
       ),
       sql`update badges set awarded = awarded - 1 where id = ${row.badgeId} and ${done}`,
+      ...tally(caller, of, 'revoked', 1, done),
       ...endCredentials(sql`select ${row.id}`, done),
     ],
     done,
