@@ -57,18 +57,22 @@ export function tally(
     sql`, `,
   )}) o`
   const isOf = sql`t.systemId = ${systemId} and t.name = o.column1 and t.ownerId = o.column2`
+  const counted =
+    typeof by === 'number'
+      ? sql`${by} where ${done}`
+      : sql`m.n from (select ${by} as n) m where m.n > 0`
   return [
-    // The day's row begins with what the days before have come to.
+    // The day's row begins with what the days before have come to. Where it is there, `done`, which may be long, is not asked.
     sql`
       insert into tallies (systemId, name, ownerId, day, n)
       select ${systemId}, o.column1, o.column2, ${day}, coalesce((
         select t.n from tallies t where ${isOf} and t.day < ${day} order by t.day desc limit 1), 0)
-      from ${owners} where ${done}
-      on conflict (systemId, name, ownerId, day) do nothing`,
+      from ${owners}
+      where iif(exists (select 1 from tallies t where ${isOf} and t.day = ${day}), 0, ${done})`,
     // Later days too: around midnight a request may come after one that began after it.
     sql`
-      update tallies set n = n + ${by} where ${done} and rowid in (
-        select t.rowid from ${owners} cross join tallies t where ${isOf} and t.day >= ${day})`,
+      update tallies set n = tallies.n + ${counted}
+        and tallies.rowid in (select t.rowid from ${owners} cross join tallies t where ${isOf} and t.day >= ${day})`,
   ]
 }
 
