@@ -80,7 +80,8 @@ const CONTAINED: Route[] = [
   ['GET /badges/:badge/instances/:email'],
   ['DELETE /badges/:badge/instances/:email', { uses: 'email', query: 'reason=Sorry' }],
   ['GET /badges/:badge/instances', { query: `state=revoked&${PAGE}` }],
-  ['GET /badges/:badge/instances', { query: `state=valid&since=2014-01-01&${PAGE}`, grows: true }],
+  ['GET /badges/:badge/instances', { query: `state=valid&since=2014-01-01&${PAGE}` }],
+  ['GET /badges/:badge/instances', { query: `until=2035-01-01&${PAGE}` }],
   ['GET /instances', { query: PAGE }],
   // Badges of which no award was revoked are passed by, one index entry each.
   ['GET /instances', { query: `state=revoked&${PAGE}`, grows: true }],
@@ -108,6 +109,8 @@ const CONTAINED: Route[] = [
 
   ['GET /badges/:badge/codes', { query: PAGE }],
   ['GET /badges/:badge/codes', { query: ONE_PAGE }],
+  ['GET /badges/:badge/codes', { query: `claimed=false&${PAGE}` }],
+  ['GET /badges/:badge/codes', { query: `claimed=true&${PAGE}` }],
   ['POST /badges/:badge/codes', { body: (n) => ({ code: n }) }],
   ['POST /badges/:badge/codes/random', { body: () => ({}) }],
   ['POST /badges/:badge/codes/batch', { body: () => ({ count: 3 }) }],
@@ -123,6 +126,9 @@ const CONTAINED: Route[] = [
   ['GET /badges/:badge/applications', { query: PAGE }],
   ['GET /badges/:badge/applications', { query: `processed=false&${PAGE}` }],
   ['GET /badges/:badge/applications', { query: `processed=true&${PAGE}` }],
+  ['GET /badges/:badge/applications', { query: `since=2014-01-01&${PAGE}` }],
+  ['GET /badges/:badge/applications', { query: `updatedSince=2014-01-01&processed=false&${PAGE}` }],
+  ['GET /applications', { query: `updatedSince=2014-01-01&${PAGE}` }],
   ['POST /badges/:badge/applications', { body: (n) => ({ learner: mail(n), evidence }) }],
   ['GET /badges/:badge/applications/:application'],
   ['PUT /badges/:badge/applications/:application', { body: () => ({ evidence }) }],
@@ -178,6 +184,7 @@ const LOOKED_AT = 3_100
 /** What belongs to a system, or to all. */
 const TOP: Route[] = [
   ['GET /systems/:system/milestones', { query: PAGE }],
+  ['GET /systems/:system/milestones', { query: 'badge=none' }],
   ['POST /systems/:system/milestones', { body: milestone }],
   ['GET /systems/:system/milestones/:milestone'],
   ['PUT /systems/:system/milestones/:milestone', { body: milestone }],

@@ -16,6 +16,7 @@ import {
   updateApplication,
 } from '../store/applications'
 import {
+  dateParameter,
   email,
   filter,
   itemsOf,
@@ -52,11 +53,14 @@ const Many = listOf('applications', Application)
 const Filter = FileQuery.extend({
   processed: filter('processed', null),
   email: z.string().optional(),
+  since: dateParameter('since', 'Made then or later'),
+  until: dateParameter('until', 'Made before then'),
+  updatedSince: dateParameter('updatedSince', 'Made or changed then or later'),
 })
 
 /** Which applications a list shows: contract §4.6. */
-const filterOf = ({ processed, email }: z.infer<typeof Filter>): ApplicationFilter => ({
-  processed,
+const filterOf = ({ email, ...rest }: z.infer<typeof Filter>): ApplicationFilter => ({
+  ...rest,
   email: email || null,
 })
 

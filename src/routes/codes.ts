@@ -19,7 +19,7 @@ import {
   listCodes,
   randomCode,
 } from '../store/codes'
-import { int, optionalEmail, optionalFlag, text } from '../values'
+import { filter, int, optionalEmail, optionalFlag, text } from '../values'
 import { Badge, viewBadge } from '../views/badges'
 import { ClaimCode, codeColumns, viewCode } from '../views/codes'
 
@@ -51,7 +51,7 @@ export const codes = new Hono<Env>()
     '/badges/:badge/codes',
     about('List claim codes', listOf('claimCodes', ClaimCode, { badge: Badge }), { files: FILES }),
     inBadge,
-    query(FileQuery),
+    query(FileQuery.extend({ claimed: filter('claimed', null) })),
     (c) => {
       const { scope } = c.var
       return sendList(
@@ -63,7 +63,7 @@ export const codes = new Hono<Env>()
           view: viewCode,
           beside: { badge: viewBadge(badge, c.env.PUBLIC_ORIGIN) },
         }),
-        listCodes(scope.badgeId, scope.container.systemId),
+        listCodes(scope.badgeId, scope.container.systemId, c.req.valid('query').claimed),
       )
     },
   )

@@ -199,10 +199,11 @@ export const instances = new Hono<Env>()
     '/instances/:email',
     about("List an earner's awards", listOf('instances', Instance), { files: FILES }),
     inContainer,
-    query(FileQuery),
+    query(Filter),
     (c) => {
       const { scope } = c.var
-      const list = listInstancesOf(scope.container, c.req.param('email'))
+      const filter = filterOf(c.req.valid('query'), c.var.now)
+      const list = listInstancesOf(scope.container, c.req.param('email'), filter)
       return sendListWithBadges(c, scope, shownWithBadges(c.env.PUBLIC_ORIGIN), list)
     },
   )

@@ -42,49 +42,70 @@ const evidenceOf = (alias: string) => sql`(
 
 export const applicationColumns = fixed(sql`a.*, ${evidenceOf('a')} as evidence`)
 
-/** Which applications a list shows: contract §4.6. */
-export type ApplicationFilter = { processed: boolean | null; email: string | null }
+/** Which applications a list shows: contract §4.6, and by when they were made and last changed. `until` is not among them. */
+export type ApplicationFilter = {
+  processed: boolean | null
+  email: string | null
+  since: number | null
+  until: number | null
+  updatedSince: number | null
+}
+
+/** By what a list is ordered within each badge, and from when on. `+` keeps SQLite from the indexes of the other order. */
+const datesOf = ({ since, updatedSince }: ApplicationFilter) =>
+  updatedSince === null
+    ? ({ name: 'createdAt', column: sql`a.createdAt`, from: since, plus: sql`` } as const)
+    : ({ name: 'updatedAt', column: sql`a.updatedAt`, from: updatedSince, plus: sql`+` } as const)
+
+function passes(filter: ApplicationFilter): SQL {
+  const { processed, since, until, updatedSince } = filter
+  const { plus } = datesOf(filter)
+  return sql.join([
+    ...(processed === null
+      ? []
+      : [sql` and ${plus}a.processed ${processed ? sql`is not null` : sql`is null`}`]),
+    ...(since === null || updatedSince === null ? [] : [sql` and +a.createdAt >= ${since}`]),
+    ...(until === null ? [] : [sql` and ${plus}a.createdAt < ${until}`]),
+  ])
+}
 
 /**
- * The applications for badges in a container, by badge and then by age. They are reached through the badges, whose
- * order is the list's; those of one learner through the learner.
+ * The applications for badges in a container, by badge and then by age, or by their last change where that is asked for. They are
+ * reached through the badges, whose order is the list's; those of one learner through the learner.
  */
 export function listApplications(
   container: Container,
   badgeId: SQL | null,
-  { processed, email }: ApplicationFilter,
+  filter: ApplicationFilter,
 ): List<ApplicationRow> {
-  const isProcessed =
-    processed === null
-      ? sql``
-      : processed
-        ? sql`and a.processed is not null`
-        : sql`and a.processed is null`
+  const { email, ...others } = filter
+  const { name, column, from: first } = datesOf(filter)
   const badge = badgeId ? sql`and b.id = ${badgeId}` : sql``
-  const from =
+  const start = first === null ? sql`` : sql`and ${column} >= ${first}`
+  const from = (begin: SQL) =>
     email === null
       ? sql`from badges b cross join applications a on a.badgeId = b.id
-          where ${within(container)} ${badge} ${isProcessed}`
+          where ${within(container)} ${badge} ${passes(filter)} ${begin}`
       : sql`from applications a cross join badges b on b.id = a.badgeId
           where a.systemId = ${container.systemId} and a.learner = ${email}
-            and ${within(container)} ${badge} ${isProcessed}`
-  const filtered = processed !== null || email !== null
+            and ${within(container)} ${badge} ${passes(filter)} ${begin}`
+  // In the badge where the last page ended its index is entered there, in each later one at the start.
+  const beyond = ([at, last, id]: SortKey) => sql`
+    and b.id >= ${at} and ${column} >= iif(b.id = ${at}, ${last}, ${first ?? -9e18})
+    and not (b.id = ${at} and ${column} = ${last} and a.id <= ${id})`
+  const isFiltered = email !== null || Object.values(others).some((one) => one !== null)
   const total = badgeId
     ? counterOf(container.systemId, 'applications', badgeId)
     : containerTotal(container, 'applications')
   return {
     rows: ({ after, limit, offset }) => sql<ApplicationRow>`
-      select ${applicationColumns} ${from} ${after ? sql`and ${isAfter(after)}` : sql``}
-      order by b.id, a.createdAt, a.id limit ${limit} offset ${offset}`,
-    keyOf: (row) => [row.badgeId, row.createdAt, row.id],
+      select ${applicationColumns} ${from(after ? beyond(after) : start)}
+      order by b.id, ${column}, a.id limit ${limit} offset ${offset}`,
+    keyOf: (row) => [row.badgeId, row[name], row.id],
     keyLength: 3,
-    total: filtered ? sql<{ total: number }>`select count(*) as total ${from}` : total,
+    total: isFiltered ? sql<{ total: number }>`select count(*) as total ${from(start)}` : total,
   }
 }
-
-const isAfter = ([badge, created, id]: SortKey) => sql`
-  b.id >= ${badge} and (b.id > ${badge} or a.createdAt > ${created}
-    or (a.createdAt = ${created} and a.id > ${id}))`
 
 /** An application for a badge. */
 export const findApplication = (badgeId: SQL, slug: string): Statement<ApplicationRow> =>

@@ -21,14 +21,21 @@ export type CodeInput = {
   email?: string | null
 }
 
-/** The claim codes of a badge, in id order. */
-export const listCodes = (badgeId: SQL, systemId: SQL): List<CodeRow> => ({
-  rows: ({ after, limit, offset }) => sql<CodeRow>`
-    select * from claimCodes where badgeId = ${badgeId} ${after ? sql`and id > ${after[0]}` : sql``}
-    order by id limit ${limit} offset ${offset}`,
-  keyOf: ({ id }) => [id],
-  total: counterOf(systemId, 'codes', badgeId),
-})
+/** The claim codes of a badge, in id order; `claimed` null for both kinds. */
+export function listCodes(badgeId: SQL, systemId: SQL, claimed: boolean | null): List<CodeRow> {
+  const isClaimed = claimed === null ? sql`` : sql`and claimed = ${claimed ? 1 : 0}`
+  const from = sql`from claimCodes where badgeId = ${badgeId} ${isClaimed}`
+  return {
+    rows: ({ after, limit, offset }) => sql<CodeRow>`
+      select * ${from} ${after ? sql`and id > ${after[0]}` : sql``}
+      order by id limit ${limit} offset ${offset}`,
+    keyOf: ({ id }) => [id],
+    total:
+      claimed === null
+        ? counterOf(systemId, 'codes', badgeId)
+        : sql<{ total: number }>`select count(*) as total ${from}`,
+  }
+}
 
 /** A code of a badge. */
 export const findCode = (badgeId: SQL, systemId: SQL, code: string): Statement<CodeRow> =>
