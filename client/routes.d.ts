@@ -742,6 +742,44 @@ export interface Webhook {
   disabledReason?: string
 }
 
+export interface AtBadgeStats {
+  /** Show the statistics of a badge. */
+  get(query?: {
+    /** A day unless given, of UTC; weeks begin on Mondays */
+    interval?: 'day' | 'week' | 'month' | ''
+    /** In the first interval; 29 before the last one unless given */
+    since?: number | string
+    /** After the last interval, or in it; now unless given */
+    until?: number | string
+    /** The series as a file: `csv` */
+    format?: 'json' | 'csv' | ''
+  }, options?: Options): Promise<{
+    stats: {
+      interval: 'day' | 'week' | 'month'
+      totals: {
+        badges: number
+        held: number
+        open: number
+        awarded: number
+        revoked: number
+        codes: number
+        claimed: number
+        applied: number
+        processed: number
+      }
+      series: Array<{
+        start: string
+        awarded: number
+        revoked: number
+        codes: number
+        claimed: number
+        applied: number
+        processed: number
+      }>
+    }
+  }>
+}
+
 export interface AtBadgeInstancesBulk {
   /** Award a badge to many. */
   post(body?: BulkBadgeInstance | Form, options?: Options): Promise<{
@@ -995,6 +1033,7 @@ export interface AtBadgeCodes {
     limit?: number
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
+    claimed?: 'true' | 'false' | 'any' | '1' | '0' | ''
   }, options?: Options): Promise<{
     claimCodes: Array<ClaimCode>
     badge: Badge
@@ -1012,6 +1051,7 @@ export interface AtBadgeCodes {
     limit?: number
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
+    claimed?: 'true' | 'false' | 'any' | '1' | '0' | ''
   }, options?: Options): Pages<ClaimCode, {
     claimCodes: Array<ClaimCode>
     badge: Badge
@@ -1127,6 +1167,12 @@ export interface AtBadgeApplications {
     /** Processed applications: `true` only these, `false` all others, `any` both */
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
     email?: string
+    /** Made then or later */
+    since?: number | string
+    /** Made before then */
+    until?: number | string
+    /** Made or changed then or later */
+    updatedSince?: number | string
   }, options?: Options): Promise<{
     applications: Array<Application>
     pageData?: {
@@ -1146,6 +1192,12 @@ export interface AtBadgeApplications {
     /** Processed applications: `true` only these, `false` all others, `any` both */
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
     email?: string
+    /** Made then or later */
+    since?: number | string
+    /** Made before then */
+    until?: number | string
+    /** Made or changed then or later */
+    updatedSince?: number | string
   }, options?: Options): Pages<Application, {
     applications: Array<Application>
     pageData?: {
@@ -1177,6 +1229,7 @@ export interface AtBadge {
     status: string
     badge: Badge
   }>
+  readonly stats: AtBadgeStats
   readonly instances: AtBadgeInstances
   readonly codes: AtBadgeCodes
   readonly applications: AtBadgeApplications
@@ -1260,6 +1313,12 @@ export interface AtEmail {
     limit?: number
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
+    /** `live` unless given: `valid` or `expired`, but not `revoked` */
+    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    /** Issued then or later */
+    since?: number | string
+    /** Issued before then */
+    until?: number | string
   }, options?: Options): Promise<{
     instances: Array<Instance>
     pageData?: {
@@ -1276,6 +1335,12 @@ export interface AtEmail {
     limit?: number
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
+    /** `live` unless given: `valid` or `expired`, but not `revoked` */
+    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    /** Issued then or later */
+    since?: number | string
+    /** Issued before then */
+    until?: number | string
   }, options?: Options): Pages<Instance, {
     instances: Array<Instance>
     pageData?: {
@@ -1408,6 +1473,12 @@ export interface AtApplications {
     /** Processed applications: `true` only these, `false` all others, `any` both */
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
     email?: string
+    /** Made then or later */
+    since?: number | string
+    /** Made before then */
+    until?: number | string
+    /** Made or changed then or later */
+    updatedSince?: number | string
   }, options?: Options): Promise<{
     applications: Array<Application>
     pageData?: {
@@ -1427,6 +1498,12 @@ export interface AtApplications {
     /** Processed applications: `true` only these, `false` all others, `any` both */
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
     email?: string
+    /** Made then or later */
+    since?: number | string
+    /** Made before then */
+    until?: number | string
+    /** Made or changed then or later */
+    updatedSince?: number | string
   }, options?: Options): Pages<Application, {
     applications: Array<Application>
     pageData?: {
@@ -1504,6 +1581,44 @@ export interface AtSigningKeys {
   readonly rotate: AtSigningKeysRotate
 }
 
+export interface AtStats {
+  /** Show the statistics of a container. */
+  get(query?: {
+    /** A day unless given, of UTC; weeks begin on Mondays */
+    interval?: 'day' | 'week' | 'month' | ''
+    /** In the first interval; 29 before the last one unless given */
+    since?: number | string
+    /** After the last interval, or in it; now unless given */
+    until?: number | string
+    /** The series as a file: `csv` */
+    format?: 'json' | 'csv' | ''
+  }, options?: Options): Promise<{
+    stats: {
+      interval: 'day' | 'week' | 'month'
+      totals: {
+        badges: number
+        held: number
+        open: number
+        awarded: number
+        revoked: number
+        codes: number
+        claimed: number
+        applied: number
+        processed: number
+      }
+      series: Array<{
+        start: string
+        awarded: number
+        revoked: number
+        codes: number
+        claimed: number
+        applied: number
+        processed: number
+      }>
+    }
+  }>
+}
+
 export interface AtProgram {
   /** Show a program. */
   get(query?: undefined, options?: Options): Promise<{
@@ -1525,6 +1640,7 @@ export interface AtProgram {
   readonly applications: AtApplications
   readonly keys: AtKeys
   readonly signingKeys: AtSigningKeys
+  readonly stats: AtStats
 }
 
 export interface AtPrograms {
@@ -1590,6 +1706,7 @@ export interface AtIssuer {
   readonly applications: AtApplications
   readonly keys: AtKeys
   readonly signingKeys: AtSigningKeys
+  readonly stats: AtStats
 }
 
 export interface AtIssuers {
@@ -1678,6 +1795,8 @@ export interface AtMilestones {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
+    /** The slug of a badge that it leads to, or that supports it */
+    badge?: string
   }, options?: Options): Promise<{
     milestones: Array<Milestone>
     pageData?: {
@@ -1692,6 +1811,8 @@ export interface AtMilestones {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
+    /** The slug of a badge that it leads to, or that supports it */
+    badge?: string
   }, options?: Options): Pages<Milestone, {
     milestones: Array<Milestone>
     pageData?: {
@@ -1942,6 +2063,7 @@ export interface AtSystem {
   readonly signingKeys: AtSigningKeys
   readonly audit: AtAudit
   readonly privacy: AtPrivacy
+  readonly stats: AtStats
 }
 
 export interface AtSystems {
