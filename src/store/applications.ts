@@ -78,7 +78,7 @@ export function listApplications(
   badgeId: SQL | null,
   filter: ApplicationFilter,
 ): List<ApplicationRow> {
-  const { email, ...others } = filter
+  const { email, processed, since, until, updatedSince } = filter
   const { name, column, from: first } = datesOf(filter)
   const badge = badgeId ? sql`and b.id = ${badgeId}` : sql``
   const start = first === null ? sql`` : sql`and ${column} >= ${first}`
@@ -93,7 +93,7 @@ export function listApplications(
   const beyond = ([at, last, id]: SortKey) => sql`
     and b.id >= ${at} and ${column} >= iif(b.id = ${at}, ${last}, ${first ?? -9e18})
     and not (b.id = ${at} and ${column} = ${last} and a.id <= ${id})`
-  const isFiltered = email !== null || Object.values(others).some((one) => one !== null)
+  const isFiltered = [email, processed, since, until, updatedSince].some((one) => one !== null)
   const total = badgeId
     ? counterOf(container.systemId, 'applications', badgeId)
     : containerTotal(container, 'applications')
