@@ -15,13 +15,14 @@ import {
 } from './lib/cli.mjs'
 import { imageOf } from './lib/image.mjs'
 
-export const help = `Usage: npx badgekit badges list CONTAINER [--archived true|false|any]
+export const help = `Usage: npx badgekit badges list CONTAINER [filters]
        npx badgekit badges show CONTAINER/badges/BADGE
        npx badgekit badges create CONTAINER/badges/BADGE [options]
 
 CONTAINER is a system, issuer or program: \`city\`, \`city/library\`, \`city/library/summer\`.
 
   npx badgekit badges list city
+  npx badgekit badges list city --search "paper bees" --sort=-awarded
   npx badgekit badges create city/library/badges/zine --name "Zine Maker" --image zine.svg \\
     --criteria-url https://city.example.org/zine --earner "You made a zine." --consumer "They made a zine."
   npx badgekit badges create city/badges/zine --from badge.json
@@ -33,6 +34,10 @@ CONTAINER is a system, issuer or program: \`city\`, \`city/library\`, \`city/lib
   --tag WORD           as often as you like
   --from FILE          a JSON object with these and all other members; options come before it
   --json
+
+Filters of a list, as docs/find.md tells of them:
+  --archived true|false|any   --tag WORD   --category WORD   --search WORDS   --updated-since DATE
+  --sort name, created, updated or awarded; --sort=-name is backwards
 `
 
 const text = /** @type {const} */ ({ type: 'string' })
@@ -51,17 +56,26 @@ const flags = /** @type {const} */ ({
   tag: { type: 'string', multiple: true },
 })
 
+const filters = /** @type {const} */ ({
+  ...JSON_FLAG,
+  ...{ archived: text, tag: text, category: text, search: text, sort: text },
+  'updated-since': text,
+})
+
+/** @param {Record<string, any>} values */
+function queryOf({ archived, tag, category, search, sort, 'updated-since': updatedSince }) {
+  const members = given({ archived, tag, category, search, sort, updatedSince })
+  const query = String(new URLSearchParams(/** @type {Record<string, string>} */ (members)))
+  return query && `?${query}`
+}
+
 /** @param {string[]} argv */
 export function run(argv) {
   return act(argv, help, {
     list: async (rest) => {
-      const { values, positionals } = readOptions(rest, { ...JSON_FLAG, archived: text }, help)
-      const query = values.archived ? `?archived=${encodeURIComponent(values.archived)}` : ''
-      const { badges } = await call(
-        client(),
-        'GET',
-        `${pathOf(positionals[0] ?? '')}/badges${query}`,
-      )
+      const { values, positionals } = readOptions(rest, filters, help)
+      const list = `${pathOf(positionals[0] ?? '')}/badges`
+      const { badges } = await call(client(), 'GET', list + queryOf(values))
       showList(badges, ['id', 'slug', 'name', 'limit', 'archived'], values.json)
     },
     show: async (rest) => {

@@ -765,6 +765,44 @@ export interface Webhook {
   disabledReason?: string
 }
 
+export interface AtBadgeStats {
+  /** Show the statistics of a badge. */
+  get(query?: {
+    /** A day unless given, of UTC; weeks begin on Mondays */
+    interval?: 'day' | 'week' | 'month' | ''
+    /** In the first interval; 29 before the last one unless given */
+    since?: number | string
+    /** After the last interval, or in it; now unless given */
+    until?: number | string
+    /** The series as a file: `csv` */
+    format?: 'json' | 'csv' | ''
+  }, options?: Options): Promise<{
+    stats: {
+      interval: 'day' | 'week' | 'month'
+      totals: {
+        badges: number
+        held: number
+        open: number
+        awarded: number
+        revoked: number
+        codes: number
+        claimed: number
+        applied: number
+        processed: number
+      }
+      series: Array<{
+        start: string
+        awarded: number
+        revoked: number
+        codes: number
+        claimed: number
+        applied: number
+        processed: number
+      }>
+    }
+  }>
+}
+
 export interface AtBadgeInstancesBulk {
   /** Award a badge to many. */
   post(body?: BulkBadgeInstance | Form, options?: Options): Promise<{
@@ -1170,6 +1208,12 @@ export interface AtBadgeApplications {
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
     /** Only those of the learner with this address */
     email?: string
+    /** Made then or later */
+    since?: number | string
+    /** Made before then */
+    until?: number | string
+    /** Made or changed then or later */
+    updatedSince?: number | string
   }, options?: Options): Promise<{
     applications: Array<Application>
     pageData?: {
@@ -1190,6 +1234,12 @@ export interface AtBadgeApplications {
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
     /** Only those of the learner with this address */
     email?: string
+    /** Made then or later */
+    since?: number | string
+    /** Made before then */
+    until?: number | string
+    /** Made or changed then or later */
+    updatedSince?: number | string
   }, options?: Options): Pages<Application, {
     applications: Array<Application>
     pageData?: {
@@ -1221,6 +1271,7 @@ export interface AtBadge {
     status: string
     badge: Badge
   }>
+  readonly stats: AtBadgeStats
   readonly instances: AtBadgeInstances
   readonly codes: AtBadgeCodes
   readonly applications: AtBadgeApplications
@@ -1239,6 +1290,16 @@ export interface AtBadges {
     limit?: number
     /** Archived badges: `true` only these, `false` all others (the default), `any` both */
     archived?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** Has this tag, in any case of ASCII letters */
+    tag?: string
+    /** Is in this category, in any case of ASCII letters */
+    category?: string
+    /** Words that stand in name, strapline, descriptions or tags */
+    search?: string
+    /** Made or changed then or later */
+    updatedSince?: number | string
+    /** By their making unless given; `-` for backwards */
+    sort?: 'name' | '-name' | 'created' | '-created' | 'updated' | '-updated' | 'awarded' | '-awarded' | ''
   }, options?: Options): Promise<{
     badges: Array<Badge>
     pageData?: {
@@ -1255,6 +1316,16 @@ export interface AtBadges {
     limit?: number
     /** Archived badges: `true` only these, `false` all others (the default), `any` both */
     archived?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** Has this tag, in any case of ASCII letters */
+    tag?: string
+    /** Is in this category, in any case of ASCII letters */
+    category?: string
+    /** Words that stand in name, strapline, descriptions or tags */
+    search?: string
+    /** Made or changed then or later */
+    updatedSince?: number | string
+    /** By their making unless given; `-` for backwards */
+    sort?: 'name' | '-name' | 'created' | '-created' | 'updated' | '-updated' | 'awarded' | '-awarded' | ''
   }, options?: Options): Pages<Badge, {
     badges: Array<Badge>
     pageData?: {
@@ -1284,6 +1355,12 @@ export interface AtEmail {
     limit?: number
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
+    /** `live` unless given: `valid` or `expired`, but not `revoked` */
+    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    /** Issued then or later */
+    since?: number | string
+    /** Issued before then */
+    until?: number | string
   }, options?: Options): Promise<{
     instances: Array<Instance>
     pageData?: {
@@ -1300,6 +1377,12 @@ export interface AtEmail {
     limit?: number
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
+    /** `live` unless given: `valid` or `expired`, but not `revoked` */
+    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    /** Issued then or later */
+    since?: number | string
+    /** Issued before then */
+    until?: number | string
   }, options?: Options): Pages<Instance, {
     instances: Array<Instance>
     pageData?: {
@@ -1434,6 +1517,12 @@ export interface AtApplications {
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
     /** Only those of the learner with this address */
     email?: string
+    /** Made then or later */
+    since?: number | string
+    /** Made before then */
+    until?: number | string
+    /** Made or changed then or later */
+    updatedSince?: number | string
   }, options?: Options): Promise<{
     applications: Array<Application>
     pageData?: {
@@ -1454,6 +1543,12 @@ export interface AtApplications {
     processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
     /** Only those of the learner with this address */
     email?: string
+    /** Made then or later */
+    since?: number | string
+    /** Made before then */
+    until?: number | string
+    /** Made or changed then or later */
+    updatedSince?: number | string
   }, options?: Options): Pages<Application, {
     applications: Array<Application>
     pageData?: {
@@ -1531,6 +1626,44 @@ export interface AtSigningKeys {
   readonly rotate: AtSigningKeysRotate
 }
 
+export interface AtStats {
+  /** Show the statistics of a container. */
+  get(query?: {
+    /** A day unless given, of UTC; weeks begin on Mondays */
+    interval?: 'day' | 'week' | 'month' | ''
+    /** In the first interval; 29 before the last one unless given */
+    since?: number | string
+    /** After the last interval, or in it; now unless given */
+    until?: number | string
+    /** The series as a file: `csv` */
+    format?: 'json' | 'csv' | ''
+  }, options?: Options): Promise<{
+    stats: {
+      interval: 'day' | 'week' | 'month'
+      totals: {
+        badges: number
+        held: number
+        open: number
+        awarded: number
+        revoked: number
+        codes: number
+        claimed: number
+        applied: number
+        processed: number
+      }
+      series: Array<{
+        start: string
+        awarded: number
+        revoked: number
+        codes: number
+        claimed: number
+        applied: number
+        processed: number
+      }>
+    }
+  }>
+}
+
 export interface AtProgram {
   /** Show a program. */
   get(query?: undefined, options?: Options): Promise<{
@@ -1552,6 +1685,7 @@ export interface AtProgram {
   readonly applications: AtApplications
   readonly keys: AtKeys
   readonly signingKeys: AtSigningKeys
+  readonly stats: AtStats
 }
 
 export interface AtPrograms {
@@ -1617,6 +1751,7 @@ export interface AtIssuer {
   readonly applications: AtApplications
   readonly keys: AtKeys
   readonly signingKeys: AtSigningKeys
+  readonly stats: AtStats
 }
 
 export interface AtIssuers {
@@ -1705,6 +1840,8 @@ export interface AtMilestones {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
+    /** The slug of a badge that it leads to, or that supports it */
+    badge?: string
   }, options?: Options): Promise<{
     milestones: Array<Milestone>
     pageData?: {
@@ -1719,6 +1856,8 @@ export interface AtMilestones {
     cursor?: string
     /** Rows after a cursor */
     limit?: number
+    /** The slug of a badge that it leads to, or that supports it */
+    badge?: string
   }, options?: Options): Pages<Milestone, {
     milestones: Array<Milestone>
     pageData?: {
@@ -1969,6 +2108,7 @@ export interface AtSystem {
   readonly signingKeys: AtSigningKeys
   readonly audit: AtAudit
   readonly privacy: AtPrivacy
+  readonly stats: AtStats
 }
 
 export interface AtSystems {

@@ -316,6 +316,7 @@ export const badgeInstances = sqliteTable(
       .on(t.badgeId, t.email)
       .where(sql`"once" = 1 and "revokedAt" is null`),
     index('badgeInstances_badgeId').on(t.badgeId, t.revokedAt),
+    index('badgeInstances_issuedOn').on(t.badgeId, t.issuedOn),
     index('badgeInstances_earner').on(t.systemId, t.email, t.badgeId),
     index('badgeInstances_versionId').on(t.versionId),
     index('badgeInstances_expires')
@@ -494,6 +495,7 @@ export const applications = sqliteTable(
   (t) => [
     index('applications_systemId').on(t.systemId, t.badgeId, t.createdAt),
     index('applications_badgeId').on(t.badgeId, t.createdAt),
+    index('applications_updatedAt').on(t.badgeId, t.updatedAt),
     index('applications_open').on(t.badgeId, t.createdAt).where(sql`"processed" is null`),
     index('applications_closed').on(t.badgeId, t.createdAt).where(sql`"processed" is not null`),
     index('applications_learner').on(t.systemId, t.learner),
@@ -878,4 +880,20 @@ export const counters = sqliteTable(
     n: integer().notNull(),
   },
   (t) => [primaryKey({ columns: [t.systemId, t.name, t.ownerId] })],
+)
+
+/**
+ * What has happened to `ownerId` up to the end of a day, in all: a row for each day (since 1970, UTC) on which it happened at all.
+ * `name` is `badge.awarded`, `system.awarded`, …; every batch that makes it happen moves it.
+ */
+export const tallies = sqliteTable(
+  'tallies',
+  {
+    systemId: integer().notNull(),
+    name: text().notNull(),
+    ownerId: integer().notNull(),
+    day: integer().notNull(),
+    n: integer().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.systemId, t.name, t.ownerId, t.day] })],
 )

@@ -329,6 +329,9 @@ async function tellOfContained(send, at) {
   await send('revoke', 'DELETE', `${zine}/instances/ada@example.org?reason=${reason}`)
   await send('awards', 'GET', `${at}/instances?state=revoked`)
   await send('revoked assertion', 'GET', assertion)
+  const months = 'stats?interval=month&since=2025-01-01&until=2025-03-01'
+  await send('stats', 'GET', `${at}/${months}`)
+  await send('badge stats', 'GET', `${zine}/${months}`)
   const image = new URL(made.imageUrl).pathname
   await send('stored image', 'GET', image)
   await send('image alias', 'GET', image.replace('/public', ''))

@@ -33,14 +33,14 @@ import { privacy } from './routes/privacy'
 import { publicRoutes } from './routes/public'
 import { reviews } from './routes/reviews'
 import { signingKeys } from './routes/signingKeys'
+import { stats } from './routes/stats'
 import { verifyRoutes } from './routes/verify'
 import { webhooks } from './routes/webhooks'
 
 /** What hangs from a container: written once, mounted at the three levels. */
 const contained = new Hono<Env>()
-for (const routes of [badges, codes, jobs, instances, applications, reviews, keys, signingKeys]) {
-  contained.route('/', routes)
-}
+const all = [badges, codes, jobs, instances, applications, reviews, keys, signingKeys, stats]
+for (const routes of all) contained.route('/', routes)
 
 const app = new Hono<Env>({ router: quickRouter(), getPath: routedPath })
 

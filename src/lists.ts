@@ -98,7 +98,7 @@ async function respond<Row>(c: Context, list: List<Row>, fetch: Fetch<Row>): Pro
     const pageData = { page: page.page, count: page.count, total }
     return c.json({ [plural]: rows.map(view), ...beside, pageData })
   }
-  const cursor = cursorOf(c, list.keyLength ?? 1)
+  const cursor = cursorOf(c, list)
   return cursor ? sendCursorPage(c, list, fetch, cursor) : sendEverything(c, list, fetch)
 }
 
@@ -118,22 +118,28 @@ function pageOf(c: Context) {
 
 // ── Cursors ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function cursorOf(c: Context, length: number): { after: SortKey | null; limit: number } | null {
+function cursorOf<Row>(
+  c: Context,
+  list: List<Row>,
+): { after: SortKey | null; limit: number } | null {
   const [cursor, limit] = [c.req.query('cursor'), c.req.query('limit')]
   if (cursor === undefined && limit === undefined) return null
   const rows = limit === undefined ? CURSOR_ROWS : leadingInt(limit)
   if (!(rows > 0)) throw invalidParameter('limit', 'Invalid `limit` parameter. Expecting a number.')
-  return { after: cursor ? readCursor(cursor, length) : null, limit: Math.min(rows, MAX_ROWS) }
+  return { after: cursor ? readCursor(cursor, list) : null, limit: Math.min(rows, MAX_ROWS) }
 }
 
-const writeCursor = (key: SortKey) => btoa(key.join(',')).replace(/=+$/, '')
+const writeCursor = (key: SortKey) => btoa(key.map(encodeURIComponent).join(',')).replace(/=+$/, '')
 
-function readCursor(cursor: string, length: number): SortKey {
+function readCursor<Row>(cursor: string, { keyLength = 1, textFirst }: List<Row>): SortKey {
   try {
-    const key = atob(cursor).split(',').map(Number)
-    if (key.length === length && key.every(Number.isSafeInteger)) return key
+    const key = atob(cursor)
+      .split(',')
+      .map((part, i) => (textFirst && i === 0 ? decodeURIComponent(part) : Number(part)))
+    const isKey = key.every((one) => typeof one === 'string' || Number.isSafeInteger(one))
+    if (key.length === keyLength && isKey) return key
   } catch {
-    // Not base64: falls through to the refusal.
+    // Neither base64 nor what it should hold: falls through to the refusal.
   }
   throw invalidParameter('cursor', 'Invalid `cursor` parameter. Expecting one that `Link` gave.')
 }

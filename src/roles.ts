@@ -40,6 +40,8 @@ const TABLE = entriesOf<Needs>({
   '{C}/programs': LIST,
   '{C}/badges': LIST,
   '{B}': ONE,
+  '{C}/stats': { GET: 'read' },
+  '{B}/stats': { GET: 'read' },
   '{C}/instances': { GET: 'read' },
   '{C}/instances/:email': { GET: 'read' },
   '{B}/instances': AWARDS,

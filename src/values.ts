@@ -130,6 +130,10 @@ export const parameter = <T>(
       return z.NEVER
     })
 
+/** A text, which is compared and nothing else. */
+export const textParameter = (name: string, description: string) =>
+  parameter(name, 'a text', { description }, (given) => given)
+
 /** One of these words. */
 export const wordParameter = <const T extends string>(
   name: string,

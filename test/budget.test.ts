@@ -57,6 +57,14 @@ const CONTAINED: Route[] = [
   ['GET /badges', { query: PAGE }],
   ['GET /badges', { query: `archived=any&${ONE_PAGE}` }],
   ['GET /badges', { query: ONE_PAGE, grows: true }],
+  // Among the badges of a container; none of its awards is read.
+  ...[
+    'tag=Value%201',
+    'category=Value%202',
+    'search=badge%20you',
+    'updatedSince=1',
+    'sort=-awarded',
+  ].map((query): Route => ['GET /badges', { query: `${query}&${PAGE}`, grows: true }]),
   ['POST /badges', { body: (n) => ({ ...badge(n), tags: [n], criteria: [{ description: n }] }) }],
   ['GET /badges/:badge'],
   ['PUT /badges/:badge', { body: (n) => ({ name: n, tags: [n, 'b'] }) }],
@@ -72,7 +80,8 @@ const CONTAINED: Route[] = [
   ['GET /badges/:badge/instances/:email'],
   ['DELETE /badges/:badge/instances/:email', { uses: 'email', query: 'reason=Sorry' }],
   ['GET /badges/:badge/instances', { query: `state=revoked&${PAGE}` }],
-  ['GET /badges/:badge/instances', { query: `state=valid&since=2014-01-01&${PAGE}`, grows: true }],
+  ['GET /badges/:badge/instances', { query: `state=valid&since=2014-01-01&${PAGE}` }],
+  ['GET /badges/:badge/instances', { query: `until=2035-01-01&${PAGE}` }],
   ['GET /instances', { query: PAGE }],
   // Badges of which no award was revoked are passed by, one index entry each.
   ['GET /instances', { query: `state=revoked&${PAGE}`, grows: true }],
@@ -93,10 +102,17 @@ const CONTAINED: Route[] = [
   ['GET /instances/:email', { query: PAGE }],
   ['GET /instances/:email', { query: ONE_PAGE }],
 
+  ['GET /badges/:badge/stats'],
+  ['GET /badges/:badge/stats', { query: 'interval=month&since=2010-01-01' }],
+  // A row is read for each badge, of which there are more in the large database.
+  ['GET /stats', { grows: true }],
+
   ['GET /badges/:badge/codes', { query: PAGE }],
   ['GET /badges/:badge/codes', { query: ONE_PAGE }],
   ['GET /badges/:badge/codes', { query: `${PAGE}&claimed=false` }],
   ['GET /badges/:badge/codes', { query: `${PAGE}&from=1` }],
+  ['GET /badges/:badge/codes', { query: `claimed=false&${PAGE}` }],
+  ['GET /badges/:badge/codes', { query: `claimed=true&${PAGE}` }],
   ['POST /badges/:badge/codes', { body: (n) => ({ code: n }) }],
   ['POST /badges/:badge/codes/random', { body: () => ({}) }],
   ['POST /badges/:badge/codes/batch', { body: () => ({ count: 3 }) }],
@@ -112,6 +128,9 @@ const CONTAINED: Route[] = [
   ['GET /badges/:badge/applications', { query: PAGE }],
   ['GET /badges/:badge/applications', { query: `processed=false&${PAGE}` }],
   ['GET /badges/:badge/applications', { query: `processed=true&${PAGE}` }],
+  ['GET /badges/:badge/applications', { query: `since=2014-01-01&${PAGE}` }],
+  ['GET /badges/:badge/applications', { query: `updatedSince=2014-01-01&processed=false&${PAGE}` }],
+  ['GET /applications', { query: `updatedSince=2014-01-01&${PAGE}` }],
   ['POST /badges/:badge/applications', { body: (n) => ({ learner: mail(n), evidence }) }],
   ['GET /badges/:badge/applications/:application'],
   ['PUT /badges/:badge/applications/:application', { body: () => ({ evidence }) }],
@@ -167,6 +186,7 @@ const LOOKED_AT = 3_100
 /** What belongs to a system, or to all. */
 const TOP: Route[] = [
   ['GET /systems/:system/milestones', { query: PAGE }],
+  ['GET /systems/:system/milestones', { query: 'badge=none' }],
   ['POST /systems/:system/milestones', { body: milestone }],
   ['GET /systems/:system/milestones/:milestone'],
   ['PUT /systems/:system/milestones/:milestone', { body: milestone }],

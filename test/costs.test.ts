@@ -3,6 +3,7 @@ import { beforeAll, expect, it } from 'vitest'
 import page from '../docs/operate.md?raw'
 import { deliver } from '../src/deliver'
 import type { Bindings } from '../src/env'
+import { workOn } from '../src/jobs'
 import { signById } from '../src/signing'
 import { openDb } from '../src/store/db'
 import { forgetOld } from '../src/store/retention'
@@ -121,6 +122,13 @@ beforeAll(async () => {
     await env.DB.prepare(`delete from deliveries where state = 'pending'`).run()
     await forgetOld(openDb(bindings.DB, 'first-primary'), at + 500 * DAY + MINUTE)
   })
+  const rows = Array.from({ length: 1_000 }, (_, i) => ({ email: `of-a-job-${i}@example.org` }))
+  const request = await signed('POST', `${alone.path}/instances/jobs`, { rows })
+  const { body } = await under(silent, request)
+  const job = await ids(`select id from jobs where uid = '${body.job.id}'`)
+  await measure('a thousand awards of a job', job, ({ id }, bindings) =>
+    workOn(openDb(bindings.DB, 'first-primary'), bindings, id),
+  )
 })
 
 /** The same where one run does it for all that were awarded. */

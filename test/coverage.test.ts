@@ -144,6 +144,8 @@ const ADDITIONS = [
     `GET ${path}/signing-keys`,
     `POST ${path}/signing-keys/rotate`,
     `GET ${path}/instances`,
+    `GET ${path}/stats`,
+    `GET ${path}/badges/:badge/stats`,
     `POST ${path}/badges/:badge/codes/batch`,
     `GET ${path}/badges/:badge/instances/jobs`,
     `POST ${path}/badges/:badge/instances/jobs`,

@@ -22,6 +22,9 @@ const STATED: Record<string, Need> = {
   'PUT {B}': 'manage',
   'DELETE {B}': 'manage',
 
+  'GET {C}/stats': 'read',
+  'GET {B}/stats': 'read',
+
   'GET {B}/instances': 'read',
   'POST {B}/instances': 'issue',
   'POST {B}/instances/bulk': 'issue',

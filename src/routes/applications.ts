@@ -16,6 +16,7 @@ import {
   updateApplication,
 } from '../store/applications'
 import {
+  dateParameter,
   email,
   filter,
   itemsOf,
@@ -52,11 +53,14 @@ const Many = listOf('applications', Application)
 const Filter = FileQuery.extend({
   processed: filter('processed', null),
   email: z.string().optional(),
+  since: dateParameter('since', 'Made then or later'),
+  until: dateParameter('until', 'Made before then'),
+  updatedSince: dateParameter('updatedSince', 'Made or changed then or later'),
 })
 
 /** Which applications a list shows: contract §4.6. */
-const filterOf = ({ processed, email }: z.infer<typeof Filter>): ApplicationFilter => ({
-  processed,
+const filterOf = ({ email, ...rest }: z.infer<typeof Filter>): ApplicationFilter => ({
+  ...rest,
   email: email || null,
 })
 
@@ -130,7 +134,7 @@ export const applications = new Hono<Env>()
       const { scope, caller } = c.var
       const { badge, application } = await scope.with()
       const shown = viewBadge(badge, c.env.PUBLIC_ORIGIN)
-      const row = await updateApplication(caller, application, shown, c.req.valid('json'))
+      const row = await updateApplication(caller, badge, application, shown, c.req.valid('json'))
       if (!row) throw notFound('application', 'slug', application.slug)
       return c.json({ status: 'updated', application: viewApplication(row, shown) })
     },

@@ -4,15 +4,12 @@ import type { Env } from '../env'
 import { inContainer } from '../scope'
 import { about, query } from '../spec'
 import { listAudit, nextAuditPage, PAGE } from '../store/auditChain'
-import { dateParameter, numberParameter, parameter } from '../values'
+import { dateParameter, numberParameter, textParameter } from '../values'
 import { AuditEntry, viewAudit } from '../views/audit'
 
-const words = (name: string, description: string) =>
-  parameter(name, 'a text', { description }, (given) => given)
-
 const AuditQuery = z.object({
-  key: words('key', 'The key that signed'),
-  action: words('action', 'Method and route template: `POST /systems/:system/badges`'),
+  key: textParameter('key', 'The key that signed'),
+  action: textParameter('action', 'Method and route template: `POST /systems/:system/badges`'),
   since: dateParameter('since'),
   until: dateParameter('until'),
   cursor: numberParameter('cursor', { description: 'The `next` of the last page' }),

@@ -7,6 +7,7 @@ import { changedImage, image, newImage, requiredImage, takeImage } from '../imag
 import { ListQuery, listOf, sendList } from '../lists'
 import { inBadge, inBadgeWithMilestones, inContainer } from '../scope'
 import { about, body, query } from '../spec'
+import { BADGE_SORTS } from '../store/badgeFilter'
 import {
   type BadgeInput,
   type BadgeRow,
@@ -18,6 +19,7 @@ import {
 import { readLeading } from '../store/milestones'
 import { badgePath } from '../urls'
 import {
+  dateParameter,
   filter,
   flag,
   itemsOf,
@@ -25,9 +27,12 @@ import {
   optionalInt,
   optionalOneOf,
   optionalText,
+  parameter,
   slug,
   text,
+  textParameter,
   url,
+  wordParameter,
 } from '../values'
 import { Badge, viewBadge } from '../views/badges'
 import { viewLeading } from '../views/milestones'
@@ -93,18 +98,39 @@ const BadgeChange = z.preprocess(
 
 const Changed = z.object({ status: z.string(), badge: Badge })
 const Many = listOf('badges', Badge)
-const Filter = ListQuery.extend({ archived: filter('archived', false) })
+/** A search of more would keep the database busy with every badge for long. */
+const MAX_WORDS = 8
+const MAX_SEARCH = 200
+
+const Filter = ListQuery.extend({
+  archived: filter('archived', false),
+  tag: textParameter('tag', 'Has this tag, in any case of ASCII letters'),
+  category: textParameter('category', 'Is in this category, in any case of ASCII letters'),
+  search: parameter(
+    'search',
+    `at most ${MAX_WORDS} words`,
+    {
+      maxLength: MAX_SEARCH,
+      description: 'Words that stand in name, strapline, descriptions or tags',
+    },
+    (given) => {
+      const words = given.split(/\s+/).filter((word) => word !== '')
+      return given.length <= MAX_SEARCH && words.length <= MAX_WORDS ? words : undefined
+    },
+  ),
+  updatedSince: dateParameter('updatedSince', 'Made or changed then or later'),
+  sort: wordParameter('sort', BADGE_SORTS, 'By their making unless given; `-` for backwards'),
+})
 
 export const badges = new Hono<Env>()
   .get('/badges', about('List badges', Many), inContainer, query(Filter), async (c) => {
     const { scope } = c.var
-    const { archived } = c.req.valid('query')
     const view = (row: BadgeRow) => viewBadge(row, c.env.PUBLIC_ORIGIN)
     return sendList(
       c,
       scope,
       () => ({ plural: 'badges', view }),
-      listBadges(scope.container, archived),
+      listBadges(scope.container, c.req.valid('query')),
     )
   })
 

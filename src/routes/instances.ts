@@ -175,7 +175,8 @@ export const instances = new Hono<Env>()
       const origin = c.env.PUBLIC_ORIGIN
       const shown = viewBadge(badge, origin)
       const instance = viewInstance(row, shown, origin, badge.imageType)
-      if (!(await revoke(caller, row, shown, told(instance), reason))) await scope.with()
+      if (!(await revoke(caller, row, { row: badge, shown }, told(instance), reason)))
+        await scope.with()
       return c.json({ status: 'deleted', instance })
     },
   )
@@ -196,10 +197,11 @@ export const instances = new Hono<Env>()
     '/instances/:email',
     about("List an earner's awards", listOf('instances', Instance), { files: FILES }),
     inContainer,
-    query(FileQuery),
+    query(Filter),
     (c) => {
       const { scope } = c.var
-      const list = listInstancesOf(scope.container, c.req.param('email'))
+      const filter = filterOf(c.req.valid('query'), c.var.now)
+      const list = listInstancesOf(scope.container, c.req.param('email'), filter)
       return sendListWithBadges(c, scope, shownWithBadges(c.env.PUBLIC_ORIGIN), list)
     },
   )

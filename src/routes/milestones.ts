@@ -18,7 +18,7 @@ import {
   type MilestoneRow,
   updateMilestone,
 } from '../store/milestones'
-import { int, itemsOf, optionalOneOf } from '../values'
+import { int, itemsOf, optionalOneOf, textParameter } from '../values'
 import { viewBadge } from '../views/badges'
 import { Milestone, viewMilestone } from '../views/milestones'
 
@@ -47,12 +47,16 @@ const Changed = z.object({ status: z.string(), milestone: Milestone })
 const LIST = '/systems/:system/milestones'
 const ITEM = `${LIST}/:milestone`
 
+const Filter = ListQuery.extend({
+  badge: textParameter('badge', 'The slug of a badge that it leads to, or that supports it'),
+})
+
 export const milestones = new Hono<Env>()
   .get(
     LIST,
     about('List milestones', listOf('milestones', Milestone)),
     inContainer,
-    query(ListQuery),
+    query(Filter),
     (c) => {
       const { scope } = c.var
       const parts = { plural: 'milestones', view: viewMilestone, badges: badgesOfMilestones }
@@ -60,7 +64,7 @@ export const milestones = new Hono<Env>()
         c,
         scope,
         parts,
-        listMilestones(scope.container.systemId),
+        listMilestones(scope.container.systemId, c.req.valid('query').badge),
       )
     },
   )

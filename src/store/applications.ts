@@ -8,7 +8,17 @@ import type { Container } from '../levels'
 import type { Badge } from '../views/badges'
 import { type BadgeRow, within } from './badges'
 import { bump, bumpContainers, containerTotal, counterOf } from './counters'
-import { fixed, insertIf, isoText, type List, type Statement, updateWhere, wrote } from './db'
+import {
+  fixed,
+  insertIf,
+  isoText,
+  type List,
+  type SortKey,
+  type Statement,
+  updateWhere,
+  wrote,
+} from './db'
+import { tally } from './tallies'
 
 /** An application with its evidence, a JSON array of `{url, mediaType, reflection}` in order. */
 export type ApplicationRow = typeof applications.$inferSelect & { evidence: string }
@@ -32,49 +42,70 @@ const evidenceOf = (alias: string) => sql`(
 
 export const applicationColumns = fixed(sql`a.*, ${evidenceOf('a')} as evidence`)
 
-/** Which applications a list shows: contract §4.6. */
-export type ApplicationFilter = { processed: boolean | null; email: string | null }
+/** Which applications a list shows: contract §4.6, and by when they were made and last changed. `until` is not among them. */
+export type ApplicationFilter = {
+  processed: boolean | null
+  email: string | null
+  since: number | null
+  until: number | null
+  updatedSince: number | null
+}
+
+/** By what a list is ordered within each badge, and from when on. `+` keeps SQLite from the indexes of the other order. */
+const datesOf = ({ since, updatedSince }: ApplicationFilter) =>
+  updatedSince === null
+    ? ({ name: 'createdAt', column: sql`a.createdAt`, from: since, plus: sql`` } as const)
+    : ({ name: 'updatedAt', column: sql`a.updatedAt`, from: updatedSince, plus: sql`+` } as const)
+
+function passes(filter: ApplicationFilter): SQL {
+  const { processed, since, until, updatedSince } = filter
+  const { plus } = datesOf(filter)
+  return sql.join([
+    ...(processed === null
+      ? []
+      : [sql` and ${plus}a.processed ${processed ? sql`is not null` : sql`is null`}`]),
+    ...(since === null || updatedSince === null ? [] : [sql` and +a.createdAt >= ${since}`]),
+    ...(until === null ? [] : [sql` and ${plus}a.createdAt < ${until}`]),
+  ])
+}
 
 /**
- * The applications for badges in a container, by badge and then by age. They are reached through the badges, whose
- * order is the list's; those of one learner through the learner.
+ * The applications for badges in a container, by badge and then by age, or by their last change where that is asked for. They are
+ * reached through the badges, whose order is the list's; those of one learner through the learner.
  */
 export function listApplications(
   container: Container,
   badgeId: SQL | null,
-  { processed, email }: ApplicationFilter,
+  filter: ApplicationFilter,
 ): List<ApplicationRow> {
-  const isProcessed =
-    processed === null
-      ? sql``
-      : processed
-        ? sql`and a.processed is not null`
-        : sql`and a.processed is null`
+  const { email, processed, since, until, updatedSince } = filter
+  const { name, column, from: first } = datesOf(filter)
   const badge = badgeId ? sql`and b.id = ${badgeId}` : sql``
-  const from =
+  const start = first === null ? sql`` : sql`and ${column} >= ${first}`
+  const from = (begin: SQL) =>
     email === null
       ? sql`from badges b cross join applications a on a.badgeId = b.id
-          where ${within(container)} ${badge} ${isProcessed}`
+          where ${within(container)} ${badge} ${passes(filter)} ${begin}`
       : sql`from applications a cross join badges b on b.id = a.badgeId
           where a.systemId = ${container.systemId} and a.learner = ${email}
-            and ${within(container)} ${badge} ${isProcessed}`
-  const filtered = processed !== null || email !== null
+            and ${within(container)} ${badge} ${passes(filter)} ${begin}`
+  // In the badge where the last page ended its index is entered there, in each later one at the start.
+  const beyond = ([at, last, id]: SortKey) => sql`
+    and b.id >= ${at} and ${column} >= iif(b.id = ${at}, ${last}, ${first ?? -9e18})
+    and not (b.id = ${at} and ${column} = ${last} and a.id <= ${id})`
+  const isFiltered = [email, processed, since, until, updatedSince].some((one) => one !== null)
   const total = badgeId
     ? counterOf(container.systemId, 'applications', badgeId)
     : containerTotal(container, 'applications')
   return {
     rows: ({ after, limit, offset }) => sql<ApplicationRow>`
-      select ${applicationColumns} ${from} ${after ? sql`and ${isAfter(after)}` : sql``}
-      order by b.id, a.createdAt, a.id limit ${limit} offset ${offset}`,
-    keyOf: (row) => [row.badgeId, row.createdAt, row.id],
+      select ${applicationColumns} ${from(after ? beyond(after) : start)}
+      order by b.id, ${column}, a.id limit ${limit} offset ${offset}`,
+    keyOf: (row) => [row.badgeId, row[name], row.id],
     keyLength: 3,
-    total: filtered ? sql<{ total: number }>`select count(*) as total ${from}` : total,
+    total: isFiltered ? sql<{ total: number }>`select count(*) as total ${from(start)}` : total,
   }
 }
-
-const isAfter = ([badge, created, id]: readonly number[]) => sql`
-  b.id >= ${badge} and (b.id > ${badge} or a.createdAt > ${created}
-    or (a.createdAt = ${created} and a.id > ${id}))`
 
 /** An application for a badge. */
 export const findApplication = (badgeId: SQL, slug: string): Statement<ApplicationRow> =>
@@ -141,6 +172,8 @@ export async function createApplication(
       ),
       ...(evidence ? [addEvidence(which, op, evidence)] : []),
       bump(systemId, 'applications', badgeId, 1, done),
+      bump(systemId, 'open', badgeId, 1, done),
+      ...tally(caller, badge, 'applied', 1, done),
       ...bumpContainers(badge, 'applications', 1, done),
     ],
     done,
@@ -153,9 +186,41 @@ export async function createApplication(
   return rows[0]
 }
 
+/** Whether an application (`which`) is there and waits, in SQL. */
+const isOpen = (which: SQL) =>
+  sql`exists (select 1 from applications where ${which} and processed is null)`
+
+/** What counts an application of a badge as processed, before it is, if `condition`. */
+export function countProcessed(
+  caller: Caller,
+  badge: BadgeRow,
+  which: SQL,
+  condition = sql`1`,
+): SQL[] {
+  const done = sql`${condition} and ${isOpen(which)}`
+  return [
+    bump(badge.systemId, 'open', badge.id, -1, done),
+    ...tally(caller, badge, 'processed', 1, done),
+  ]
+}
+
+/** The same for a change that may open an application again, which takes nothing back of what has happened. */
+function recount(
+  caller: Caller,
+  badge: BadgeRow,
+  which: SQL,
+  processed: number | null | undefined,
+): SQL[] {
+  if (processed === undefined) return []
+  if (processed !== null) return countProcessed(caller, badge, which)
+  const isClosed = sql`exists (select 1 from applications where ${which} and processed is not null)`
+  return [bump(badge.systemId, 'open', badge.id, 1, isClosed)]
+}
+
 /** Changes the given members of an application. Gives no row when it is gone by then. */
 export async function updateApplication(
   caller: Caller,
+  badge: BadgeRow,
   row: ApplicationRow,
   shown: Badge,
   { evidence, ...input }: ApplicationInput,
@@ -170,7 +235,11 @@ export async function updateApplication(
       ]
     : []
   const [rows] = await commit(caller, {
-    change: [updateWhere(applications, { ...input, op, updatedAt: now }, which), ...replaced],
+    change: [
+      ...recount(caller, badge, which, input.processed),
+      updateWhere(applications, { ...input, op, updatedAt: now }, which),
+      ...replaced,
+    ],
     done,
     of: { table: applications, id: row.id },
     events: [
@@ -196,6 +265,7 @@ export async function deleteApplication(
     change: [
       updateWhere(applications, { op, updatedAt: now }, which),
       bump(systemId, 'applications', row.badgeId, -1, done),
+      bump(systemId, 'open', row.badgeId, -1, isOpen(which)),
       ...bumpContainers(badge, 'applications', -1, done),
     ],
     done,

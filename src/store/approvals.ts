@@ -4,7 +4,12 @@ import { commit, isCommitted } from '../commit'
 import { idFrom } from '../crypto'
 import { ringForAward } from '../doorbell'
 import type { Caller } from '../env'
-import { type ApplicationRow, findApplication, recordApplications } from './applications'
+import {
+  type ApplicationRow,
+  countProcessed,
+  findApplication,
+  recordApplications,
+} from './applications'
 import { awardStatements, oneEarner } from './awards'
 import { milestoneStatements } from './completions'
 import { updateWhere, wrote } from './db'
@@ -58,6 +63,7 @@ export async function approve(
       ...granted.change,
       ...above.change,
       ...review.change,
+      ...countProcessed(caller, row, which, granted.done),
       updateWhere(
         applications,
         { processed: now, op, updatedAt: now },

@@ -1,7 +1,9 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { recordAwards } from '../events'
+import type { Place } from '../levels'
 import { assertionPath } from '../urls'
 import type { BadgeRow } from './badges'
+import { tally } from './tallies'
 import { keepVersion, type Version, versionId } from './versions'
 
 /** The statements by which awards come to be: one earner or thousands, asked for or by a milestone. */
@@ -93,7 +95,7 @@ export type Awards = {
   /** Milliseconds. */
   now: number
   origin: string
-  badge: BadgeId
+  badge: BadgeId & Place
   version: Version
   earners: Earners
   /** The same for all, or what the rows of `earners` say of each. */
@@ -124,13 +126,19 @@ const hasRoom = (badgeId: number, count: SQL) => sql`
     and ("limit" is null or "limit" <= 0 or awarded + ${count} <= "limit"))`
 
 /** Counts the awards that `op` has made to their badge. */
-export const countMade = ({ op, badge, earners }: Pick<Awards, 'op' | 'badge' | 'earners'>) => {
+export function countMade(awards: Awards): SQL[] {
+  const { op, badge, earners } = awards
   const made = earners.made(op, badge)
-  return earners.one
-    ? sql`update badges set awarded = awarded + 1 where id = ${badge.id} and exists (${made})`
-    : sql`
-      update badges set awarded = awarded + m.count from (select count(*) as count from (${made})) m
-      where id = ${badge.id} and m.count > 0`
+  const done = sql`exists (${made})`
+  const count = sql`(select count(*) from (${made}))`
+  return [
+    earners.one
+      ? sql`update badges set awarded = awarded + 1 where id = ${badge.id} and ${done}`
+      : sql`
+        update badges set awarded = awarded + m.count from (select ${count} as count) m
+        where id = ${badge.id} and m.count > 0`,
+    ...tally(awards, badge, 'awarded', earners.one ? 1 : count, done),
+  ]
 }
 
 /**
@@ -158,7 +166,7 @@ export function awardStatements(asked: Asked) {
       from ${asked.partly ? IN_TURN : sql`takers t`} where ${hasRoom(badge.id, room)} and ${asked.condition ?? sql`1`}
       order by t.place
       on conflict (slug) do nothing`,
-    countMade(asked),
+    ...countMade(asked),
   ]
   const done = sql`exists (${earners.made(op, badge)})`
   return { change, done, events: [eventsOf(asked, slug, claimCode)] }

@@ -6,6 +6,7 @@ import type { Caller } from '../env'
 import { recordEach } from '../events'
 import { type Container, type Containers, levels, type Place } from '../levels'
 import { badgePaths, badgeUidPaths, publicPath, type Slugs } from '../urls'
+import { type BadgeFilter, isArchived, isWhole, passes, placed } from './badgeFilter'
 import { badgeJson } from './badgeJson'
 import { type ListsInput, replaceLists } from './badgeLists'
 import { containerJson, containerSlugs, isLive, joinContainers } from './containers'
@@ -45,32 +46,24 @@ export const within = (container: Container): SQL =>
     }),
   ])
 
-/** The badges in a container, in id order; `archived` null for both kinds. */
-export const listBadges = (container: Container, archived: boolean | null): List<BadgeRow> => ({
-  rows: ({ after, limit, offset }) => sql<BadgeRow>`
-    select ${badgeColumns} from badges b
-    where ${within(container)} ${isArchived(archived)} ${after ? sql`and b.id > ${after[0]}` : sql``}
-    order by b.id limit ${limit} offset ${offset}`,
-  keyOf: ({ id }) => [id],
-  total: countBadges(container, archived),
-})
+/** The badges in a container. */
+export function listBadges(container: Container, filter: BadgeFilter): List<BadgeRow> {
+  const from = sql`from badges b where ${within(container)} ${passes(filter)}`
+  const { order, isAfter, ...key } = placed(filter.sort)
+  return {
+    rows: ({ after, limit, offset }) => sql<BadgeRow>`
+      select ${badgeColumns} ${from} ${after ? isAfter(after) : sql``}
+      order by ${order} limit ${limit} offset ${offset}`,
+    ...key,
+    total: isWhole(filter)
+      ? containerTotal(container, 'badges')
+      : sql<{ total: number }>`select count(*) as total ${from}`,
+  }
+}
 
 /** The badges that the rows of a query belong to (`badgeId`). */
 export const badgesOf = (rows: Statement): Statement<BadgeRow> => sql<BadgeRow>`
   select ${badgeColumns} from badges b where b.id in (select badgeId from (${rows}))`
-
-const isArchived = (archived: boolean | null) =>
-  archived === null ? sql`` : sql`and b.archived = ${archived ? 1 : 0}`
-
-/** How many badges a list shows in all. */
-const countBadges = (
-  container: Container,
-  archived: boolean | null,
-): Statement<{ total: number }> =>
-  archived === null
-    ? containerTotal(container, 'badges')
-    : sql<{ total: number }>`
-        select count(*) as total from badges b where ${within(container)} ${isArchived(archived)}`
 
 type Listed = Slugs & { id: number; slug: string }
 

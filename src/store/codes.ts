@@ -12,6 +12,7 @@ import { mayGuess, tooManyCodes } from './codeMisses'
 import { isOpenTo, standing, unclaimable } from './codeTerms'
 import { bump, counterOf } from './counters'
 import { insertIf, type List, type Statement, updateWhere, wrote } from './db'
+import { tally } from './tallies'
 
 export type CodeRow = typeof claimCodes.$inferSelect
 
@@ -117,6 +118,7 @@ export async function createCode(caller: Caller, badge: BadgeRow, code: string, 
         sql`on conflict (systemId, code, badgeId) do nothing`,
       ),
       bump(systemId, 'codes', badgeId, 1, done),
+      ...tally(caller, badge, 'codes', 1, done),
     ],
     done,
     audit: { systemId, target: sql`'claimCodes/' || (select id from claimCodes where ${which})` },
@@ -128,14 +130,17 @@ export async function createCode(caller: Caller, badge: BadgeRow, code: string, 
 /** Makes so many random codes of a badge. Gives none when the badge is gone by then. */
 export async function createCodes(
   caller: Caller,
-  { id: badgeId, systemId, slug }: BadgeRow,
+  badge: BadgeRow,
   count: number,
   { multiuse, validFrom = null, validUntil = null, maxUses = null }: CodesInput,
 ): Promise<CodeRow[]> {
   const { op, now } = caller
+  const { id: badgeId, systemId, slug } = badge
   const list = JSON.stringify(await randomCodes(op, count))
   const same = sql`k.systemId = ${systemId} and k.code = j.value and k.badgeId = ${badgeId}`
   const ours = sql`from json_each(${list}) j cross join claimCodes k on ${same} and k.op = ${op}`
+  const made = sql`(select count(*) ${ours})`
+  const done = sql`exists (select 1 ${ours})`
   const [rows] = await commit(caller, {
     change: [
       sql`
@@ -146,15 +151,10 @@ export async function createCodes(
         where not exists (select 1 from claimCodes k where ${same})
           and exists (select 1 from badges where id = ${badgeId} and deletedAt is null)
         order by j.key limit ${count}`,
-      bump(
-        systemId,
-        'codes',
-        badgeId,
-        sql`(select count(*) ${ours})`,
-        sql`exists (select 1 ${ours})`,
-      ),
+      bump(systemId, 'codes', badgeId, made, done),
+      ...tally(caller, badge, 'codes', made, done),
     ],
-    done: sql`exists (select 1 ${ours})`,
+    done,
     audit: { systemId, target: `badges/${slug}/codes` },
     // Of a repeated request those that are there still, whatever has become of them.
     read: [
@@ -167,12 +167,13 @@ export async function createCodes(
 /** What claims a code (`which`) if `condition`, and tells of it: for a claim by itself, and for an award with a code. */
 export function claimStatements(
   { op, now }: Caller,
-  { systemId }: BadgeRow,
+  badge: BadgeRow,
   shown: Badge,
   which: SQL,
   email: string | null | undefined,
   condition: SQL,
 ) {
+  const { systemId } = badge
   const claim = { claimed: 1, claimedAt: now, uses: sql`uses + 1`, op, updatedAt: now }
   const done = wrote(claimCodes, op, which)
   const bool = (column: string) =>
@@ -190,6 +191,7 @@ export function claimStatements(
         { ...claim, ...(email && { email }) },
         sql`${which} and ${condition}`,
       ),
+      ...tally({ now }, badge, 'claimed', 1, done),
     ],
     done,
     events: [

@@ -6,6 +6,7 @@ import { type Awards, countMade, eventsOf, held, manyEarners } from './awards'
 import { type BadgeRow, badgeColumns } from './badges'
 import { bump, bumpContainers } from './counters'
 import type { Statement } from './db'
+import { tally } from './tallies'
 import { freeze, keepVersion, versionId } from './versions'
 
 /** What an award completes: the milestones above its badge, and the awards or applications that they make. */
@@ -66,9 +67,9 @@ export async function milestoneStatements(
   }
   // Once for each badge, which may stand above at several depths.
   const all = [...awarded.values()]
-  const counts = [...queued.values()].flatMap((badge) => countQueued(op, badge, emails))
+  const counts = [...queued.values()].flatMap((badge) => countQueued(caller, badge, emails))
   return {
-    change: [...change, ...all.map(countMade), ...counts],
+    change: [...change, ...all.flatMap(countMade), ...counts],
     events: [
       ...all.map((awards) => eventsOf(awards, null, null)),
       ...[...queued.values()].map((badge) => {
@@ -133,12 +134,14 @@ const queuedBy = (op: string, { id, systemId }: MilestoneAbove, emails: string |
   from json_each(${emails}) j cross join applications a
   where a.systemId = ${systemId} and a.learner = j.value and a.badgeId = ${id} and a.op = ${op}`
 
-function countQueued(op: string, badge: MilestoneAbove, emails: string | SQL): SQL[] {
+function countQueued({ op, now }: Caller, badge: MilestoneAbove, emails: string | SQL): SQL[] {
   const { id, systemId } = badge
   const queued = sql`(select count(distinct a.id) ${queuedBy(op, badge, emails)})`
   const any = sql`${queued} > 0`
   return [
     bump(systemId, 'applications', id, queued, any),
+    bump(systemId, 'open', id, queued, any),
+    ...tally({ now }, badge, 'applied', queued, any),
     ...bumpContainers(badge, 'applications', queued, any),
   ]
 }

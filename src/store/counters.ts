@@ -8,6 +8,7 @@ export type CounterName =
   | 'milestones'
   | 'codes'
   | 'applications'
+  | 'open'
   | 'reviews'
   | `${LevelName}.${'badges' | 'applications'}`
 

@@ -10,7 +10,7 @@ export type RowsOf<T extends readonly Statement[]> = {
 }
 
 /** The values by which a list is ordered, of one row. */
-export type SortKey = readonly number[]
+export type SortKey = readonly (number | string)[]
 /** A stretch of a list: rows after a key, or after so many rows. */
 export type Stretch = { after: SortKey | null; limit: number; offset: number }
 
@@ -19,6 +19,8 @@ export type List<Row> = {
   keyOf(row: Row): SortKey
   /** How many values a key has, where it is not one. */
   keyLength?: number
+  /** Whether the first of them is a text; all others are whole numbers. */
+  textFirst?: boolean
   total: Statement<{ total: number }>
 }
 

@@ -15,8 +15,9 @@ import { mayGuess } from './codeMisses'
 import { claimStatements, isClaimable } from './codes'
 import { type Standing, standing } from './codeTerms'
 import { type MilestoneAbove, milestoneStatements } from './completions'
-import { type List, type Statement, updateWhere, wrote } from './db'
+import { type List, type SortKey, type Statement, updateWhere, wrote } from './db'
 import { endCredentials, listsOf } from './statusLists'
+import { tally } from './tallies'
 import { freeze } from './versions'
 
 export type InstanceRow = typeof badgeInstances.$inferSelect
@@ -226,41 +227,58 @@ export type AwardFilter = {
   now: number
 }
 
-const passes = ({ state, since, until, now }: AwardFilter) =>
-  sql.join([
-    state === 'revoked' ? sql`i.revokedAt is not null` : sql`i.revokedAt is null`,
+const isDated = ({ since, until }: AwardFilter) => since !== null || until !== null
+
+/** `+` keeps SQLite from the index of those that live, which knows no dates. */
+const ended = (filter: AwardFilter) => (isDated(filter) ? sql`+i.revokedAt` : sql`i.revokedAt`)
+
+/** @param from the least date, where it is not that of the filter */
+const passes = (filter: AwardFilter, from = filter.since) => {
+  const { state, until, now } = filter
+  return sql.join([
+    state === 'revoked' ? sql`${ended(filter)} is not null` : sql`${ended(filter)} is null`,
     ...(state === 'valid' ? [sql` and (i.expires is null or i.expires > ${now})`] : []),
     ...(state === 'expired' ? [sql` and i.expires <= ${now}`] : []),
-    ...(since === null ? [] : [sql` and i.issuedOn >= ${since}`]),
+    ...(from === null ? [] : [sql` and i.issuedOn >= ${from}`]),
     ...(until === null ? [] : [sql` and i.issuedOn < ${until}`]),
   ])
+}
 
-const isPlain = ({ state, since, until }: AwardFilter) =>
-  state === 'live' && since === null && until === null
+const isPlain = (filter: AwardFilter) => filter.state === 'live' && !isDated(filter)
 
-/** Live awards stand in the order of their making, revoked ones in that of their end. */
-const placed = ({ state }: AwardFilter) =>
-  state === 'revoked'
-    ? { order: sql`i.revokedAt, i.id`, key: (row: InstanceRow) => [row.revokedAt ?? 0, row.id] }
-    : { order: sql`i.id`, key: (row: InstanceRow) => [row.id] }
+/**
+ * Awards of a stretch of time stand in the order of their dates; of all others live ones in that of their making, and revoked ones
+ * in that of their end. For each there is an index that begins with the badge.
+ */
+function placed(filter: AwardFilter) {
+  if (isDated(filter)) {
+    return { column: sql`i.issuedOn`, key: (row: InstanceRow) => [row.issuedOn, row.id] }
+  }
+  return filter.state === 'revoked'
+    ? { column: sql`i.revokedAt`, key: (row: InstanceRow) => [row.revokedAt ?? 0, row.id] }
+    : { column: null, key: (row: InstanceRow) => [row.id] }
+}
+
+const orderOf = (column: SQL | null) => (column ? sql`${column}, i.id` : sql`i.id`)
 
 /** The awards of a badge. */
 export function listInstances(badgeId: SQL, filter: AwardFilter): List<InstanceRow> {
-  const { order, key } = placed(filter)
-  const from = sql`from badgeInstances i where i.badgeId = ${badgeId} and ${passes(filter)}`
-  const isAfter = (after: readonly number[]) =>
-    filter.state === 'revoked'
-      ? sql`and (i.revokedAt, i.id) > (${after[0]}, ${after[1]})`
-      : sql`and i.id > ${after[0]}`
+  const { column, key } = placed(filter)
+  const from = (which: SQL) => sql`from badgeInstances i where i.badgeId = ${badgeId} and ${which}`
+  // The last page's end is the least date of the next one.
+  const beyond = ([last, id]: SortKey) =>
+    column
+      ? sql`${passes(filter, null)} and (${column}, i.id) > (${last}, ${id})`
+      : sql`${passes(filter)} and i.id > ${last}`
   return {
     rows: ({ after, limit, offset }) => sql<InstanceRow>`
-      select i.* ${from} ${after ? isAfter(after) : sql``}
-      order by ${order} limit ${limit} offset ${offset}`,
+      select i.* ${from(after ? beyond(after) : passes(filter))}
+      order by ${orderOf(column)} limit ${limit} offset ${offset}`,
     keyOf: key,
-    keyLength: filter.state === 'revoked' ? 2 : 1,
+    keyLength: column ? 2 : 1,
     total: isPlain(filter)
       ? sql<{ total: number }>`select awarded as total from badges where id = ${badgeId}`
-      : sql<{ total: number }>`select count(*) as total ${from}`,
+      : sql<{ total: number }>`select count(*) as total ${from(passes(filter))}`,
   }
 }
 
@@ -269,36 +287,39 @@ export function listInstances(badgeId: SQL, filter: AwardFilter): List<InstanceR
  * behind its last award, in each later one at the start.
  */
 export function listAwards(container: Container, filter: AwardFilter): List<PicturedInstance> {
-  const { order, key } = placed(filter)
-  const from = sql`from badges b cross join badgeInstances i on i.badgeId = b.id
-    where ${within(container)} and ${passes(filter)}`
-  const isAfter = ([badge, ...rest]: readonly number[]) => {
+  const { column, key } = placed(filter)
+  const from = (which: SQL) => sql`from badges b cross join badgeInstances i on i.badgeId = b.id
+    where ${within(container)} and ${which}`
+  const beyond = ([badge, ...rest]: SortKey) => {
     const [last, id = last] = rest
     const isHere = sql`b.id = ${badge}`
-    const start =
-      filter.state === 'revoked'
-        ? sql`i.revokedAt >= iif(${isHere}, ${last}, -9e18)
-            and not (${isHere} and i.revokedAt = ${last} and i.id <= ${id})`
-        : sql`i.id > iif(${isHere}, ${last}, 0)`
-    return sql`and b.id >= ${badge} and ${start}`
+    const start = column
+      ? sql`${passes(filter, null)} and ${column} >= iif(${isHere}, ${last}, ${filter.since ?? -9e18})
+          and not (${isHere} and ${column} = ${last} and i.id <= ${id})`
+      : sql`${passes(filter)} and i.id > iif(${isHere}, ${last}, 0)`
+    return sql`b.id >= ${badge} and ${start}`
   }
   return {
     rows: ({ after, limit, offset }) => sql<PicturedInstance>`
-      select i.*, ${imageType} as imageType ${from} ${after ? isAfter(after) : sql``}
-      order by b.id, ${order} limit ${limit} offset ${offset}`,
+      select i.*, ${imageType} as imageType ${from(after ? beyond(after) : passes(filter))}
+      order by b.id, ${orderOf(column)} limit ${limit} offset ${offset}`,
     keyOf: (row) => [row.badgeId, ...key(row)],
-    keyLength: filter.state === 'revoked' ? 3 : 2,
+    keyLength: column ? 3 : 2,
     total: isPlain(filter)
       ? sql<{ total: number }>`
           select coalesce(sum(b.awarded), 0) as total from badges b where ${within(container)}`
-      : sql<{ total: number }>`select count(*) as total ${from}`,
+      : sql<{ total: number }>`select count(*) as total ${from(passes(filter))}`,
   }
 }
 
-/** The live awards to an earner of the badges in a container, in id order. */
-export function listInstancesOf(container: Container, email: string): List<PicturedInstance> {
+/** The awards to an earner of the badges in a container, in id order. */
+export function listInstancesOf(
+  container: Container,
+  email: string,
+  filter: AwardFilter,
+): List<PicturedInstance> {
   const from = sql`from badgeInstances i join badges b on b.id = i.badgeId
-    where i.systemId = ${container.systemId} and i.email = ${email} and i.revokedAt is null
+    where i.systemId = ${container.systemId} and i.email = ${email} and ${passes(filter)}
       and ${within(container)}`
   return {
     rows: ({ after, limit, offset }) => sql<PicturedInstance>`
@@ -344,12 +365,12 @@ export const findPublicInstance = (slug: string): Statement<PublicRow> => sql<Pu
  * Ends an award: its row stays for its public URLs, its place under the badge's limit is free again. Gives false when
  * somebody else was first.
  *
- * @param badge the badge as the contract shows it, for the message
+ * @param badge the badge, and how the contract shows it, for the message
  */
 export async function revoke(
   caller: Caller,
   row: InstanceRow,
-  badge: Badge,
+  { row: of, shown: badge }: Pick<Awardable, 'row' | 'shown'>,
   instance: object,
   reason: string | null,
 ): Promise<boolean> {
@@ -372,6 +393,7 @@ export async function revoke(
         sql`${which} and revokedAt is null`,
       ),
       sql`update badges set awarded = awarded - 1 where id = ${row.badgeId} and ${done}`,
+      ...tally(caller, of, 'revoked', 1, done),
       ...endCredentials(sql`select ${row.id}`, done),
     ],
     done,

@@ -21,6 +21,7 @@ import {
 } from './db'
 import type { Awardable } from './instances'
 import { endCredentials, listsOf } from './statusLists'
+import { tally } from './tallies'
 import { freeze, keepVersion, versionId } from './versions'
 
 /**
@@ -396,6 +397,7 @@ export async function revokeChunk(caller: Caller, job: JobRow, { row, shown }: A
   const done = wrote(jobs, op, sql`id = ${job.id}`)
   const slugs = sql`(select json_extract(j.value, '$.slug') from json_each(${rowsOf(job)}) j)`
   const ended = sql`select * from badgeInstances where slug in ${slugs} and op = ${op}`
+  const count = sql`(select count(*) from (${ended}))`
   const version = await freeze(row, shown)
   const members = sql`'n', json_extract(j.value, '$.n'), 'email', json_extract(j.value, '$.email'),
     'state', case when i.op = ${op} then 'revoked' else 'gone' end, 'slug', json_extract(j.value, '$.slug')`
@@ -411,7 +413,8 @@ export async function revokeChunk(caller: Caller, job: JobRow, { row, shown }: A
         sql`slug in ${slugs} and revokedAt is null and ${done}`,
       ),
       ...endCredentials(sql`select id from (${ended})`, done),
-      sql`update badges set awarded = awarded - (select count(*) from (${ended})) where id = ${row.id} and ${done}`,
+      sql`update badges set awarded = awarded - ${count} where id = ${row.id} and ${done}`,
+      ...tally(caller, row, 'revoked', count, sql`exists (${ended})`),
     ],
     events: [
       recordRevocations(op, now, {

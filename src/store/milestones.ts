@@ -15,14 +15,27 @@ const selectMilestones = sql`
     select badgeId from milestoneBadges where milestoneId = m.id order by id)) as supportBadgeIds
   from milestones m`
 
-/** The milestones of a system, in id order. */
-export const listMilestones = (systemId: SQL): List<MilestoneRow> => ({
-  rows: ({ after, limit, offset }) => sql<MilestoneRow>`
-    ${selectMilestones} where m.systemId = ${systemId} ${after ? sql`and m.id > ${after[0]}` : sql``}
-    order by m.id limit ${limit} offset ${offset}`,
-  keyOf: ({ id }) => [id],
-  total: counterOf(systemId, 'milestones', systemId),
-})
+/** The milestones of a system, in id order; those that lead to a badge or that it supports, where its slug is given. */
+export function listMilestones(systemId: SQL, badge: string | null): List<MilestoneRow> {
+  const badgeId = sql`(
+    select id from badges where systemId = ${systemId} and slug = ${badge} and deletedAt is null)`
+  const where =
+    badge === null
+      ? sql`where m.systemId = ${systemId}`
+      : sql`where +m.systemId = ${systemId} and m.id in (
+          select id from milestones where primaryBadgeId = ${badgeId}
+          union select milestoneId from milestoneBadges where badgeId = ${badgeId})`
+  return {
+    rows: ({ after, limit, offset }) => sql<MilestoneRow>`
+      ${selectMilestones} ${where} ${after ? sql`and m.id > ${after[0]}` : sql``}
+      order by m.id limit ${limit} offset ${offset}`,
+    keyOf: ({ id }) => [id],
+    total:
+      badge === null
+        ? counterOf(systemId, 'milestones', systemId)
+        : sql<{ total: number }>`select count(*) as total from milestones m ${where}`,
+  }
+}
 
 /** A milestone of a system; any text that is not a number names none. */
 export const findMilestone = (systemId: SQL | number, id: string): Statement<MilestoneRow> =>

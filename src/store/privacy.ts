@@ -232,6 +232,8 @@ function uncount(systemId: SQL, email: string): SQL[] {
   return [
     sql`insert into counters (systemId, name, ownerId, n)
       select ${systemId}, 'applications', a.badgeId, -count(*) ${of} group by a.badgeId ${moved}`,
+    sql`insert into counters (systemId, name, ownerId, n)
+      select ${systemId}, 'open', a.badgeId, -count(*) ${of} and a.processed is null group by a.badgeId ${moved}`,
     ...levels.map(({ name, column }) => {
       const owner = sql.raw(`b.${column}`)
       return sql`insert into counters (systemId, name, ownerId, n)

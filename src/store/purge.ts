@@ -1,7 +1,8 @@
 import { type SQL, sql } from 'drizzle-orm'
-import { below, type Level, levels } from '../levels'
+import { below, type Level, type LevelName, levels } from '../levels'
 import type { Db } from './db'
 import { releaseCredentials } from './statusLists'
+import { HAPPENINGS } from './tallies'
 
 /**
  * What is deleted is first only marked, in one statement; its rows go here, some at a time, children first. Of awards, badges
@@ -38,6 +39,27 @@ const entomb = (kind: string, rows: SQL) => sql`
 const unused = (table: string, column: string, more = '') =>
   sql.raw(`not exists (select 1 from ${table} r where r.${column} = x.id${more})`)
 
+/** The names of the tallies of a badge or of a level's containers, in SQL. */
+const talliesOf = (owner: 'badge' | LevelName) =>
+  HAPPENINGS.map((what) => `'${owner}.${what}'`).join(', ')
+
+const removeTallies = (owner: 'badge' | LevelName, table: string) =>
+  remove(
+    'tallies',
+    sql.raw(`rowid in (
+      select t.rowid from (select id, systemId from ${table} where deletedAt > 0 order by deletedAt limit ${BADGES}) x
+      cross join tallies t
+      where t.systemId = x.systemId and t.name in (${talliesOf(owner)}) and t.ownerId = x.id)`),
+  )
+
+/** That they are gone is asked of row `x` as `unused` asks. */
+const tallied = (owner: 'badge' | LevelName) =>
+  [
+    'tallies',
+    'ownerId',
+    ` and r.systemId = x.systemId and r.name in (${talliesOf(owner)})`,
+  ] as const
+
 /** Rows to which nothing refers any more. `> 0` makes SQLite use the index, which `is not null` does not. */
 const ended = (table: string, references: readonly (readonly [string, string, string?])[]) => sql`
   select x.id, x.uid, x.deletedAt from ${sql.identifier(table)} x
@@ -54,8 +76,9 @@ const endedBadges = ended('badges', [
   ['applications', 'badgeId'],
   ['milestones', 'primaryBadgeId'],
   ['milestoneBadges', 'badgeId'],
+  tallied('badge'),
 ])
-const OF_SYSTEMS = ['badgeInstances', 'milestones', 'webhooks', 'events']
+const OF_SYSTEMS = ['badgeInstances', 'milestones', 'webhooks', 'events', 'tallies']
 
 /** Containers of a level to which nothing refers any more; to systems refers more than to the others. */
 const endedContainers = (level: Level) =>
@@ -64,7 +87,7 @@ const endedContainers = (level: Level) =>
     ['badges', level.column],
     ['keys', level.column],
     ...(level.parent
-      ? []
+      ? [tallied(level.name)]
       : [
           ...OF_SYSTEMS.map((table) => [table, level.column] as const),
           // Public keys and status lists outlive their system; private keys do not.
@@ -172,6 +195,9 @@ const steps = (): SQL[] => [
     sql`${inDeadSystems} and not exists (select 1 from keySecrets s where s.keyId = keys.id)`,
   ),
   remove('counters', inDeadSystems),
+  remove('tallies', inDeadSystems),
+  removeTallies('badge', 'badges'),
+  ...below(levels[0]).map(({ name, plural }) => removeTallies(name, plural)),
   ...bury('badges', 'badge', endedBadges),
   ...below(levels[0])
     .toReversed()

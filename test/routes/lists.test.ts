@@ -263,7 +263,7 @@ describe.each(families)('a list of $name', ({ plural, idOf, seed, alone }) => {
     'page=&count=',
     'page=NaN&count=Infinity',
     'PAGE=1&COUNT=2',
-    'order=desc&q=x&sort=name',
+    'order=desc&q=x&by=name',
   ])('gives everything to ?%s', async (query) => {
     const all = await everything()
     const { status, body } = await api.get(`${made.path}?${query}`)
