@@ -56,7 +56,7 @@ type Entry = { method: string; path: string; operation: Operation }
  */
 export const DOCS_POLICY = PAGE_POLICY.replace(
   'style-src ',
-  "style-src 'sha256-vSFwcsGTSfro1ZQw9qAGbytv7ft7Nz2W6kWb36XTY8Q=' ",
+  "style-src 'sha256-1mp1ZSqYje1DDmog/k4XcCoreMJXSXF6ClKqU7C+7+M=' ",
 ).replace(/script-src '[^']+'/, "script-src 'sha256-9c0+CQb/i3bvL3Jm8R4cR85Mt4HR4UTX1T0jzU64yjU='")
 
 /** The whole API on one page, made from its own description. */

@@ -34,7 +34,7 @@ export const DOCS_STYLE = `
 .docs td:first-child { width: 34%; overflow-wrap: normal }
 .trial { margin: 1.5rem 0; padding: 1.25rem clamp(1rem, 3vw, 1.5rem); border: 1px solid var(--line); border-radius: .875rem }
 .trial h3 { margin: 0 0 .75rem }
-.trial form { display: grid; gap: 1rem }
+.trial form { display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr) }
 .inputs { display: grid; gap: .75rem 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 11rem), 1fr)) }
 .trial label, dialog label { font-size: .9375rem }
 .trial input, .trial textarea, dialog input:not([type=checkbox]) { display: block; width: 100%; margin-top: .25rem; font-weight: 400 }
