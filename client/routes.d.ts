@@ -765,44 +765,6 @@ export interface Webhook {
   disabledReason?: string
 }
 
-export interface AtBadgeStats {
-  /** Show the statistics of a badge. */
-  get(query?: {
-    /** A day unless given, of UTC; weeks begin on Mondays */
-    interval?: 'day' | 'week' | 'month' | ''
-    /** In the first interval; 29 before the last one unless given */
-    since?: number | string
-    /** After the last interval, or in it; now unless given */
-    until?: number | string
-    /** The series as a file: `csv` */
-    format?: 'json' | 'csv' | ''
-  }, options?: Options): Promise<{
-    stats: {
-      interval: 'day' | 'week' | 'month'
-      totals: {
-        badges: number
-        held: number
-        open: number
-        awarded: number
-        revoked: number
-        codes: number
-        claimed: number
-        applied: number
-        processed: number
-      }
-      series: Array<{
-        start: string
-        awarded: number
-        revoked: number
-        codes: number
-        claimed: number
-        applied: number
-        processed: number
-      }>
-    }
-  }>
-}
-
 export interface AtBadgeInstancesBulk {
   /** Award a badge to many. */
   post(body?: BulkBadgeInstance | Form, options?: Options): Promise<{
@@ -1256,6 +1218,44 @@ export interface AtBadgeApplications {
   (application: string): AtBadgeApplication
 }
 
+export interface AtBadgeStats {
+  /** Show the statistics of a badge. */
+  get(query?: {
+    /** A day unless given, of UTC; weeks begin on Mondays */
+    interval?: 'day' | 'week' | 'month' | ''
+    /** In the first interval; 29 before the last one unless given */
+    since?: number | string
+    /** After the last interval, or in it; now unless given */
+    until?: number | string
+    /** The series as a file: `csv` */
+    format?: 'json' | 'csv' | ''
+  }, options?: Options): Promise<{
+    stats: {
+      interval: 'day' | 'week' | 'month'
+      totals: {
+        badges: number
+        held: number
+        open: number
+        awarded: number
+        revoked: number
+        codes: number
+        claimed: number
+        applied: number
+        processed: number
+      }
+      series: Array<{
+        start: string
+        awarded: number
+        revoked: number
+        codes: number
+        claimed: number
+        applied: number
+        processed: number
+      }>
+    }
+  }>
+}
+
 export interface AtBadge {
   /** Show a badge. */
   get(query?: undefined, options?: Options): Promise<{
@@ -1271,10 +1271,10 @@ export interface AtBadge {
     status: string
     badge: Badge
   }>
-  readonly stats: AtBadgeStats
   readonly instances: AtBadgeInstances
   readonly codes: AtBadgeCodes
   readonly applications: AtBadgeApplications
+  readonly stats: AtBadgeStats
 }
 
 export interface AtBadges {
@@ -2107,8 +2107,8 @@ export interface AtSystem {
   readonly keys: AtKeys
   readonly signingKeys: AtSigningKeys
   readonly audit: AtAudit
-  readonly privacy: AtPrivacy
   readonly stats: AtStats
+  readonly privacy: AtPrivacy
 }
 
 export interface AtSystems {

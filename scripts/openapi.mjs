@@ -46,6 +46,7 @@ const TAGS = {
   Keys: 'Who may sign requests, and what for.',
   SigningKeys: 'By which a system, issuer or program signs the credentials that it awards.',
   Audit: 'Who did what in a system.',
+  Stats: 'How much there is, and what happened by day, week or month.',
   Privacy: 'What is held about one person, to export or to erase.',
   Public: 'What anyone may read: pages and Open Badges documents.',
   Service: 'The service itself.',

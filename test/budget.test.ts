@@ -15,6 +15,7 @@ import { lease, settle } from '../src/store/deliveries'
 import { sweep } from '../src/sweep'
 import { api, type Call, ORIGIN, sign } from './helpers/api'
 import { badge, container, levels } from './helpers/seed'
+import { planOf, straysOf } from './helpers/statements'
 
 /**
  * What each route may cost: a read one round trip to D1, a write two, a public document from the cache none. Rows read grow with
@@ -440,9 +441,11 @@ function pathOf({ path, query }: Case, which: Which, names: Names): string {
 // ── Counting ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 type Spent = { status: number; trips: number; rows: number }
+/** The texts of the statements that requests have run. */
+const asked = new Set<string>()
 
-/** `env.DB`, counting what it is asked. */
-function countingDb(spent: Spent): D1Database {
+/** `env.DB`, counting what it is asked, and keeping the texts in `texts`. */
+function countingDb(spent: Spent, texts?: Set<string>): D1Database {
   const real = new WeakMap<object, D1PreparedStatement>()
   const note = <T extends { meta: { rows_read?: number } }>(result: T): T => {
     spent.rows += result.meta.rows_read ?? 0
@@ -474,7 +477,10 @@ function countingDb(spent: Spent): D1Database {
     return wrapped as unknown as D1PreparedStatement
   }
   const over = (target: D1Database | D1DatabaseSession) => ({
-    prepare: (text: string) => wrap(target.prepare(text)),
+    prepare: (text: string) => {
+      texts?.add(text)
+      return wrap(target.prepare(text))
+    },
     async batch(statements: D1PreparedStatement[]) {
       spent.trips += 1
       const inner = statements.map((statement) => real.get(statement) ?? statement)
@@ -493,10 +499,10 @@ function countingDb(spent: Spent): D1Database {
 const nothingSpent = (): Spent => ({ status: 0, trips: 0, rows: 0 })
 
 /** A Worker's bindings that count; nothing is rung for. */
-const countingEnv = (spent: Spent) =>
+const countingEnv = (spent: Spent, texts?: Set<string>) =>
   ({
     ...env,
-    DB: countingDb(spent),
+    DB: countingDb(spent, texts),
     DELIVERIES: { sendBatch: async () => {} },
     DELIVERIES_SLOW: { sendBatch: async () => {} },
   }) as unknown as Bindings
@@ -515,7 +521,7 @@ async function ask(
   const spent = nothingSpent()
   const ctx = createExecutionContext()
   const request = new Request(ORIGIN + path, { method, headers, body: bytes, redirect: 'manual' })
-  const response = await app.fetch(request, countingEnv(spent), ctx)
+  const response = await app.fetch(request, countingEnv(spent, asked), ctx)
   await response.arrayBuffer()
   const counted = { ...spent, status: response.status }
   await waitOnExecutionContext(ctx)
@@ -662,6 +668,17 @@ describe('a route', () => {
       ...spentOn(`${title}, oldest, again`),
     ])
       expect(trips).toBe(0)
+  })
+})
+
+describe('a statement of a request', () => {
+  it('is about one system: it names that, or goes by what belongs to it', async () => {
+    const strays: string[] = []
+    for (const text of asked) {
+      strays.push(...straysOf(await planOf(text)).map((line) => `${line}\n${text}`))
+    }
+    expect(asked.size).toBeGreaterThan(100)
+    expect(strays).toEqual([])
   })
 })
 

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers'
 import { sql } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
 import { openDb } from '../src/store/db'
-import { planNew, planOf, recorded, scansOf } from './helpers/statements'
+import { planNew, planOf, recorded, scansOf, straysOf } from './helpers/statements'
 
 /** What `test/setup.ts` asks of every statement that the suite makes the product run. */
 
@@ -57,6 +57,28 @@ describe('a look through a whole table that grows', () => {
     ],
   ])('is not %s', async (_what, text) => {
     expect(await scans(text)).toEqual([])
+  })
+})
+
+describe('a look at more than one system', () => {
+  it.each([
+    ['by an address', `select * from reviews r where r.author = 'a'`, true],
+    [
+      'by a date',
+      'select * from audit where id in (select id from events where createdAt > 5)',
+      true,
+    ],
+    ['by all there is', 'select count(*) from badges', true],
+    ['by what belongs to one', 'select * from claimCodes where badgeId = 5', false],
+    ['by a random name', `select * from badgeInstances where slug = 'x'`, false],
+    ['named', `select * from events where systemId = 3 and earner = 'a'`, false],
+    [
+      'through a sub-select',
+      'select * from (select * from tags t where t.badgeId = 1 limit 3) t',
+      false,
+    ],
+  ])('%s is told: %s', async (_how, text, isTold) => {
+    expect(straysOf(await planOf(text)).length > 0).toBe(isTold)
   })
 })
 

@@ -90,14 +90,15 @@ const MEANT = [
   /^ *select publicKey, issuerUid, thumbprint, withdrawnAt from signingKeys order by id desc limit \?$/,
 ]
 
+/** The names of sub-selects, which may be those of a table's alias too. */
+const transientIn = (plan: readonly string[]) =>
+  plan.flatMap((line) => /^(?:MATERIALIZE|CO-ROUTINE) (\S+)/.exec(line)?.[1] ?? [])
+
 /** The lines of a plan that look through a whole table that grows, or index it for this once. */
 export function scansOf({ text, plan }: Planned): string[] {
   if (MEANT.some((one) => one.test(text.replace(/\s+/g, ' ')))) return []
   const growing = growingIn(text)
-  // A sub-select may bear the name of a table's alias.
-  const transient = plan.flatMap(
-    (line) => /^(?:MATERIALIZE|CO-ROUTINE) (\S+)/.exec(line)?.[1] ?? [],
-  )
+  const transient = transientIn(plan)
   return plan.filter((line) => {
     if (line.includes('USING AUTOMATIC') || LOOSE.test(line)) return true
     const [, name = ''] = /^SCAN (\S+)/.exec(line) ?? []
@@ -106,5 +107,43 @@ export function scansOf({ text, plan }: Planned): string[] {
     if (at === -1) return true
     transient.splice(at, 1)
     return false
+  })
+}
+
+// ── Islands ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * Columns that lead to rows of one system: the system's own number, and the numbers and random names of what belongs to one. A search
+ * that begins with another one (an address, a date, a state) finds rows of all systems.
+ */
+const OF_ONE_SYSTEM =
+  /^(?:rowid|id|uid|slug|hash|op|key|code|thumbprint|kind|(?:system|issuer|program|badge|primaryBadge|image|version|application|review|milestone|webhook|delivery|event|job|award|statusList|\w*[kK]ey|owner)Id|issuerUid)$/
+
+/** Tables that hold rows of no system, or of what anybody may ask for by its name. */
+const OF_NONE = ['heartbeats', 'queueFaults', 'idempotency', 'usedTokens', 'tombstones']
+
+/** Statements about all systems that are meant: lists of all there is, and the duties of the sweep. */
+const ACROSS: RegExp[] = [
+  ...MEANT,
+  // Whether any webhook waits, which `/health/ready` tells of all together.
+  /^ *with recursive waiting \(webhookId\) as/,
+]
+
+/**
+ * The lines of a plan by which a statement goes through rows of more than one system: so that a system can move to a database of its
+ * own. What names the system itself is about that one.
+ */
+export function straysOf({ text, plan }: Planned): string[] {
+  const inOneLine = text.replace(/\s+/g, ' ')
+  if (/\bsystemId"? = /.test(inOneLine) || ACROSS.some((one) => one.test(inOneLine))) return []
+  const growing = growingIn(text)
+  const transient = transientIn(plan)
+  return plan.filter((line) => {
+    const [, verb, name = '', rest = ''] = /^(SEARCH|SCAN) (\S+)(.*)$/.exec(line) ?? []
+    if (!verb || !growing.has(name) || OF_NONE.includes(name) || rest.includes('VIRTUAL TABLE'))
+      return false
+    if (verb === 'SCAN' && transient.includes(name)) return false
+    const [, column = ''] = /\((\w+)[=>< ]/.exec(rest) ?? []
+    return !OF_ONE_SYSTEM.test(column)
   })
 }
