@@ -19,6 +19,7 @@ import { slowed } from './rateLimit'
 import { quickRouter } from './router'
 import { applications } from './routes/applications'
 import { audit } from './routes/audit'
+import { awardLife } from './routes/awardLife'
 import { badges } from './routes/badges'
 import { codes } from './routes/codes'
 import { containers } from './routes/containers'
@@ -38,7 +39,17 @@ import { webhooks } from './routes/webhooks'
 
 /** What hangs from a container: written once, mounted at the three levels. */
 const contained = new Hono<Env>()
-for (const routes of [badges, codes, jobs, instances, applications, reviews, keys, signingKeys]) {
+for (const routes of [
+  badges,
+  codes,
+  jobs,
+  instances,
+  awardLife,
+  applications,
+  reviews,
+  keys,
+  signingKeys,
+]) {
   contained.route('/', routes)
 }
 

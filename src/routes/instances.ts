@@ -33,7 +33,14 @@ import {
   wordParameter,
 } from '../values'
 import { type Badge, viewBadge } from '../views/badges'
-import { Instance, instanceColumns, viewInstance, viewListed } from '../views/instances'
+import {
+  Instance,
+  instanceColumns,
+  tellOf,
+  viewInstance,
+  viewListed,
+  viewOne,
+} from '../views/instances'
 
 const shared = {
   issuedOn: timestamp(),
@@ -160,7 +167,7 @@ export const instances = new Hono<Env>()
   .get('/badges/:badge/instances/:email', about('Show an award', One), inInstance, async (c) => {
     const { badge, instance } = await c.var.scope.with()
     const origin = c.env.PUBLIC_ORIGIN
-    const shown = viewInstance(instance, viewBadge(badge, origin), origin, badge.imageType)
+    const shown = viewOne(instance, viewBadge(badge, origin), origin, badge.imageType)
     return sendVersion(c, instance, { instance: shown })
   })
 
@@ -177,7 +184,7 @@ export const instances = new Hono<Env>()
       const origin = c.env.PUBLIC_ORIGIN
       const shown = viewBadge(badge, origin)
       const instance = viewInstance(row, shown, origin, badge.imageType)
-      if (!(await revoke(caller, row, shown, told(instance), reason))) await scope.with()
+      if (!(await revoke(caller, row, shown, tellOf(instance), reason))) await scope.with()
       return c.json({ status: 'deleted', instance })
     },
   )
@@ -212,16 +219,6 @@ const shownWithBadges = (origin: string) => ({
   columns: instanceColumns,
   view: (row: PicturedInstance, badge: (id: number) => Badge | undefined) =>
     viewListed(row, badge(row.badgeId) ?? null, origin, row.imageType),
-})
-
-/** An award as messages tell of it: the contract's members, without the badge, which stands beside it. */
-const told = ({ slug, email, expires, issuedOn, claimCode, assertionUrl }: Instance) => ({
-  slug,
-  email,
-  expires,
-  issuedOn,
-  claimCode,
-  assertionUrl,
 })
 
 /** The addresses of a bulk award. Throws for what is no list, for too many, and for each that is no address. */

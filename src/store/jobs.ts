@@ -357,7 +357,7 @@ export async function awardChunk(caller: Caller, job: JobRow, badge: Awardable) 
     origin: env.PUBLIC_ORIGIN,
     badge: row,
     version: await freeze(row, shown),
-    earners: eachEarner(rows),
+    earners: eachEarner(rows, row),
     terms: 'of each',
     slug: null,
     repeat: false,
