@@ -39,6 +39,23 @@ export interface AuditEntry {
   } | null
 }
 
+export interface AwardChange {
+  award: string
+  kind: 'amended' | 'suspended' | 'reinstated' | 'renewed'
+  at: string
+  key: string
+  reason: string | null
+  before?: {
+    narrative: string | null
+    evidence: Array<Evidence>
+  }
+  after?: {
+    narrative: string | null
+    evidence: Array<Evidence>
+  }
+  renewedBy?: string
+}
+
 export interface Badge {
   id: number
   slug: string
@@ -59,6 +76,7 @@ export interface Badge {
   system: System
   issuer?: Issuer
   program?: Program
+  validFor?: string
   criteriaUrl: string
   criteria: Array<{
     id: number
@@ -130,6 +148,7 @@ export interface CreateBadge {
   evidenceType?: 'URL' | 'Text' | 'Photo' | 'Video' | 'Sound' | null
   limit?: number | string | null
   unique: true | false | 1 | 0 | 'true' | 'false' | '1' | '0'
+  validFor?: string | null
   type?: string | null
   archived?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
   criteria?: Array<{
@@ -274,7 +293,7 @@ export interface CreateSystem {
 export interface CreateWebhook {
   url: string
   secret?: string | null
-  events?: Array<'badge.awarded' | 'award' | 'badge.revoked' | 'revoke' | 'application.reviewed' | 'review' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'ping'> | null
+  events?: Array<'badge.awarded' | 'award' | 'badge.revoked' | 'revoke' | 'application.reviewed' | 'review' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'badge.suspended' | 'badge.reinstated' | 'badge.renewed' | 'badge.amended' | 'ping'> | null
   format?: 'badgekit-1' | 'events-1' | null
 }
 
@@ -404,6 +423,9 @@ export interface Instance {
   evidence?: Array<Evidence>
   revoked?: string
   revocationReason?: string
+  suspended?: string
+  suspensionReason?: string
+  renews?: string
   urls: {
     page: string
     openBadges2: string
@@ -485,6 +507,9 @@ export interface PersonalData {
     }>
     revoked?: string
     revocationReason: string | null
+    suspended?: string
+    suspensionReason?: string
+    renews?: string
     urls: {
       page: string
       openBadges2: string
@@ -493,6 +518,7 @@ export interface PersonalData {
     }
     revokedAt: string | null
   }>
+  awardChanges: Array<AwardChange>
   claimCodes: Array<ClaimCode>
   applications: Array<Application>
   assignments: Array<{
@@ -551,8 +577,27 @@ export interface RecoverWebhook {
   until?: number | string | null
 }
 
+export interface ReinstateBadgeInstance {
+  reason?: string | null
+}
+
 export interface RemoveBadgeMilestone {
   badgeId: number | string
+}
+
+export interface RenewBadgeInstance {
+  issuedOn?: number | string | null
+  expires?: number | string | null
+  comment?: string | null
+  narrative?: string | null
+  evidence?: Array<{
+    url: string
+    name?: string | null
+    description?: string | null
+    narrative?: string | null
+    genre?: string | null
+    audience?: string | null
+  }> | null
 }
 
 export interface Review {
@@ -599,6 +644,10 @@ export interface SigningKey {
   withdrawn: string | null
 }
 
+export interface SuspendBadgeInstance {
+  reason?: string | null
+}
+
 export interface System {
   id: number
   slug: string
@@ -623,6 +672,7 @@ export interface UpdateBadge {
   evidenceType?: 'URL' | 'Text' | 'Photo' | 'Video' | 'Sound' | null
   limit?: number | string | null
   unique?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0'
+  validFor?: string | null
   type?: string | null
   archived?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
   criteria?: Array<{
@@ -662,6 +712,19 @@ export interface UpdateBadgeApplicationReview {
     criterionId: number | string
     satisfied: true | false | 1 | 0 | 'true' | 'false' | '1' | '0'
     comment?: string | null
+  }> | null
+}
+
+export interface UpdateBadgeInstance {
+  reason?: string | null
+  narrative?: string | null
+  evidence?: Array<{
+    url: string
+    name?: string | null
+    description?: string | null
+    narrative?: string | null
+    genre?: string | null
+    audience?: string | null
   }> | null
 }
 
@@ -712,7 +775,7 @@ export interface UpdateSystem {
 
 export interface UpdateWebhook {
   url?: string
-  events?: Array<'badge.awarded' | 'award' | 'badge.revoked' | 'revoke' | 'application.reviewed' | 'review' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'ping'> | null
+  events?: Array<'badge.awarded' | 'award' | 'badge.revoked' | 'revoke' | 'application.reviewed' | 'review' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'badge.suspended' | 'badge.reinstated' | 'badge.renewed' | 'badge.amended' | 'ping'> | null
   format?: 'badgekit-1' | 'events-1' | null
   state?: 'active' | 'disabled' | null
 }
@@ -865,9 +928,73 @@ export interface AtBadgeInstancesJobs {
   (job: string): AtBadgeInstancesJob
 }
 
+export interface AtBadgeEmailHistory {
+  /** List what was done with awards of a badge to an earner. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Promise<{
+    changes: Array<AwardChange>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List what was done with awards of a badge to an earner: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Pages<AwardChange, {
+    changes: Array<AwardChange>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+}
+
+export interface AtBadgeEmailReinstate {
+  /** Reinstate an award. */
+  post(body?: ReinstateBadgeInstance | Form, options?: Options): Promise<{
+    status: string
+    instance: Instance
+  }>
+}
+
+export interface AtBadgeEmailRenew {
+  /** Renew an award. */
+  post(body?: RenewBadgeInstance | Form, options?: Options): Promise<{
+    status: string
+    instance: Instance
+  }>
+}
+
+export interface AtBadgeEmailSuspend {
+  /** Suspend an award. */
+  post(body?: SuspendBadgeInstance | Form, options?: Options): Promise<{
+    status: string
+    instance: Instance
+  }>
+}
+
 export interface AtBadgeEmail {
   /** Show an award. */
   get(query?: undefined, options?: Options): Promise<{
+    instance: Instance
+  }>
+  /** Amend how an award was earned. */
+  put(body?: UpdateBadgeInstance | Form, options?: Options): Promise<{
+    status: string
     instance: Instance
   }>
   /** Revoke an award. */
@@ -878,6 +1005,10 @@ export interface AtBadgeEmail {
     status: string
     instance: Instance
   }>
+  readonly history: AtBadgeEmailHistory
+  readonly reinstate: AtBadgeEmailReinstate
+  readonly renew: AtBadgeEmailRenew
+  readonly suspend: AtBadgeEmailSuspend
 }
 
 export interface AtBadgeInstances {
@@ -894,7 +1025,7 @@ export interface AtBadgeInstances {
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
     /** `live` unless given: `valid` or `expired`, but not `revoked` */
-    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    state?: 'live' | 'valid' | 'expired' | 'suspended' | 'revoked' | ''
     /** Issued then or later */
     since?: number | string
     /** Issued before then */
@@ -916,7 +1047,7 @@ export interface AtBadgeInstances {
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
     /** `live` unless given: `valid` or `expired`, but not `revoked` */
-    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    state?: 'live' | 'valid' | 'expired' | 'suspended' | 'revoked' | ''
     /** Issued then or later */
     since?: number | string
     /** Issued before then */
@@ -1280,7 +1411,7 @@ export interface AtInstances {
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
     /** `live` unless given: `valid` or `expired`, but not `revoked` */
-    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    state?: 'live' | 'valid' | 'expired' | 'suspended' | 'revoked' | ''
     /** Issued then or later */
     since?: number | string
     /** Issued before then */
@@ -1302,7 +1433,7 @@ export interface AtInstances {
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
     /** `live` unless given: `valid` or `expired`, but not `revoked` */
-    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    state?: 'live' | 'valid' | 'expired' | 'suspended' | 'revoked' | ''
     /** Issued then or later */
     since?: number | string
     /** Issued before then */
@@ -1341,6 +1472,7 @@ export interface AtCode {
       system: System
       issuer?: Issuer
       program?: Program
+      validFor?: string
       criteriaUrl: string
       criteria: Array<{
         id: number
@@ -1795,7 +1927,7 @@ export interface AtDeliveries {
     /** Only those of this webhook */
     webhook?: number
     /** Only events of this type */
-    type?: 'badge.awarded' | 'badge.revoked' | 'application.reviewed' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'ping' | ''
+    type?: 'badge.awarded' | 'badge.revoked' | 'application.reviewed' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'badge.suspended' | 'badge.reinstated' | 'badge.renewed' | 'badge.amended' | 'ping' | ''
     /** Not before this moment */
     since?: number | string
     /** The `next` of the last page */
@@ -1811,7 +1943,7 @@ export interface AtDeliveries {
     /** Only those of this webhook */
     webhook?: number
     /** Only events of this type */
-    type?: 'badge.awarded' | 'badge.revoked' | 'application.reviewed' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'ping' | ''
+    type?: 'badge.awarded' | 'badge.revoked' | 'application.reviewed' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'badge.suspended' | 'badge.reinstated' | 'badge.renewed' | 'badge.amended' | 'ping' | ''
     /** Not before this moment */
     since?: number | string
     /** The `next` of the last page */

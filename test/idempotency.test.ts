@@ -68,6 +68,13 @@ async function jobIn(path: string) {
   return `${jobs}/${body.job.id}`
 }
 
+/** An award, by the path of its earner. */
+async function awardIn(path: string) {
+  const awards = `${(await badgeIn(path)).path}/instances`
+  const { email } = await made(awards, { email: someone(), narrative: 'Once' }, 'instance')
+  return `${awards}/${email}`
+}
+
 /** An award that a webhook has not been told of; gives the delivery. */
 async function undelivered(system: string) {
   const hook = await seedWebhook(system)
@@ -129,6 +136,19 @@ const ASKS: Record<string, (path: string) => Promise<Ask>> = {
     await made(`${one.path}/instances`, { email }, 'instance')
     return { path: `${one.path}/instances/revocations`, body: { emails: [email] } }
   },
+  '/badges/:badge/instances/:email/suspend': async (path) => ({
+    path: `${await awardIn(path)}/suspend`,
+    body: { reason: 'Under review' },
+  }),
+  '/badges/:badge/instances/:email/reinstate': async (path) => {
+    const one = await awardIn(path)
+    await call('POST', `${one}/suspend`)
+    return { path: `${one}/reinstate` }
+  },
+  '/badges/:badge/instances/:email/renew': async (path) => ({
+    path: `${await awardIn(path)}/renew`,
+    body: { narrative: 'Still' },
+  }),
   '/badges/:badge/applications': async (path) => ({
     path: `${(await badgeIn(path)).path}/applications`,
     body: { learner: someone(), evidence: [{ url: 'https://example.org/e', mediaType: 'link' }] },

@@ -34,6 +34,11 @@ const STATED: Record<string, Need> = {
   'POST {B}/instances/revocations': 'issue',
   'GET {B}/instances/:email': 'read',
   'DELETE {B}/instances/:email': 'issue',
+  'PUT {B}/instances/:email': 'issue',
+  'GET {B}/instances/:email/history': 'read',
+  'POST {B}/instances/:email/suspend': 'issue',
+  'POST {B}/instances/:email/reinstate': 'issue',
+  'POST {B}/instances/:email/renew': 'issue',
   'GET {C}/instances': 'read',
   'GET {C}/instances/:email': 'read',
 

@@ -246,7 +246,7 @@ function bodyFor({ method, path }: Route, of: Place): Record<string, unknown> | 
     ? body
     : last === 'webhooks'
       ? {}
-      : { description: nth, comment: nth }
+      : { description: nth, comment: nth, narrative: nth }
 }
 
 const BATCH = 60

@@ -249,7 +249,10 @@ export type AwardFilter = {
 
 const passes = ({ state, since, until, now }: AwardFilter) =>
   sql.join([
-    state === 'revoked' ? sql`i.revokedAt is not null` : sql`i.revokedAt is null`,
+    state === 'revoked'
+      ? sql`i.revokedAt is not null`
+      : // The few that are suspended have an index of their own.
+        sql.raw(`${state === 'suspended' ? '+' : ''}i.revokedAt is null`),
     ...(state === 'valid'
       ? [sql` and i.suspendedAt is null and (i.expires is null or i.expires > ${now})`]
       : []),

@@ -292,7 +292,9 @@ const world = new World()
  */
 async function filled({ method, path }) {
   const usesUp =
-    method === 'DELETE' || method === 'PUT' || /\/(?:secret|rotate|recover|redeliver)/.test(path)
+    method === 'DELETE' ||
+    method === 'PUT' ||
+    /\/(?:secret|rotate|recover|redeliver)|\/(?:suspend|reinstate|renew)$/.test(path)
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
   let there = ''
   for (const segment of path.split('/').slice(1)) {
