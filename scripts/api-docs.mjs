@@ -305,6 +305,14 @@ async function tellOfContained(send, at) {
   await send('list instances', 'GET', `${zine}/instances`)
   await send('show instance', 'GET', `${zine}/instances/ada@example.org`)
   await send('earner', 'GET', `${at}/instances/ada@example.org`)
+  const ada = `${zine}/instances/ada@example.org`
+  const better = { narrative: 'Made **two** zines about bees.', reason: 'The second came later' }
+  await send('amend', 'PUT', ada, better)
+  await send('suspend', 'POST', `${ada}/suspend`, { reason: 'Under review' })
+  await send('reinstate', 'POST', `${ada}/reinstate`)
+  const bo = `${zine}/instances/bo@example.org`
+  await send('renew', 'POST', `${bo}/renew`, { expires: '2040-01-01T00:00:00Z' })
+  await send('history', 'GET', `${ada}/history`)
   await send('held', 'POST', `${zine}/instances`, { email: 'ada@example.org' })
   const assertion = `/public/assertions/${instance.slug}`
   await send('assertion', 'GET', assertion)
