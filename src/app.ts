@@ -32,6 +32,7 @@ import { milestones } from './routes/milestones'
 import { openBadges } from './routes/openbadges'
 import { privacy } from './routes/privacy'
 import { publicRoutes } from './routes/public'
+import { reviewQueue } from './routes/reviewQueue'
 import { reviews } from './routes/reviews'
 import { signingKeys } from './routes/signingKeys'
 import { verifyRoutes } from './routes/verify'
@@ -46,6 +47,7 @@ for (const routes of [
   instances,
   awardLife,
   applications,
+  reviewQueue,
   reviews,
   keys,
   signingKeys,

@@ -118,7 +118,11 @@ const CONTAINED: Route[] = [
   ['GET /badges/:badge/applications', { query: `processed=false&${PAGE}` }],
   ['GET /badges/:badge/applications', { query: `processed=true&${PAGE}` }],
   ['POST /badges/:badge/applications', { body: (n) => ({ learner: mail(n), evidence }) }],
+  // In the order of their age, among all that wait in the system; counts read what they count, up to a thousand.
+  ['GET /applications/queue', { query: PAGE, grows: true }],
+  ['GET /applications/waiting', { query: PAGE, grows: true }],
   ['GET /badges/:badge/applications/:application'],
+  ['GET /badges/:badge/applications/:application/instances', { query: PAGE }],
   ['PUT /badges/:badge/applications/:application', { body: () => ({ evidence }) }],
   ['GET /badges/:badge/applications/:application/reviews', { query: PAGE }],
   [

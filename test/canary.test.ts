@@ -275,6 +275,8 @@ function bodyOf(template: string): object | undefined {
         : { email: contact() }
     case 'badges':
       return method === 'POST' ? badge(slug('made')) : { name: 'other' }
+    case 'assign':
+      return { assignedTo: email(), exclusive: false }
     case 'suspend':
     case 'reinstate':
       return { reason: 'a mistake' }

@@ -149,6 +149,11 @@ const ASKS: Record<string, (path: string) => Promise<Ask>> = {
     path: `${await awardIn(path)}/renew`,
     body: { narrative: 'Still' },
   }),
+  '/badges/:badge/applications/:application/assign': async (path) => {
+    const list = `${(await badgeIn(path)).path}/applications`
+    const { slug } = await made(list, { learner: someone() }, 'application')
+    return { path: `${list}/${slug}/assign`, body: { assignedTo: someone() } }
+  },
   '/badges/:badge/applications': async (path) => ({
     path: `${(await badgeIn(path)).path}/applications`,
     body: { learner: someone(), evidence: [{ url: 'https://example.org/e', mediaType: 'link' }] },

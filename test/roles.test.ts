@@ -39,6 +39,10 @@ const STATED: Record<string, Need> = {
   'POST {B}/instances/:email/suspend': 'issue',
   'POST {B}/instances/:email/reinstate': 'issue',
   'POST {B}/instances/:email/renew': 'issue',
+  'GET {C}/applications/queue': 'read',
+  'GET {C}/applications/waiting': 'read',
+  'POST {B}/applications/:application/assign': 'review',
+  'GET {B}/applications/:application/instances': 'read',
   'GET {C}/instances': 'read',
   'GET {C}/instances/:email': 'read',
 

@@ -231,6 +231,7 @@ function bodyFor({ method, path }: Route, of: Place): Record<string, unknown> | 
     codes: { code: nth },
     claim: { email: `${nth}@example.org` },
     applications: { learner: `${nth}@example.org` },
+    assign: { assignedTo: `${nth}@example.org`, exclusive: false },
     reviews: { author: `${nth}@example.org`, comment: nth },
     milestones: { primaryBadgeId: badgeId, numberRequired: 9, supportBadges: [badgeId] },
     'add-badge': { badgeId },

@@ -20,7 +20,6 @@ import {
   listAwards,
   listInstances,
   listInstancesOf,
-  type PicturedInstance,
   revoke,
 } from '../store/instances'
 import { assertionPath } from '../urls'
@@ -32,10 +31,11 @@ import {
   timestamp,
   wordParameter,
 } from '../values'
-import { type Badge, viewBadge } from '../views/badges'
+import { viewBadge } from '../views/badges'
 import {
   Instance,
   instanceColumns,
+  listedWithBadges,
   tellOf,
   viewInstance,
   viewListed,
@@ -197,7 +197,7 @@ export const instances = new Hono<Env>()
     (c) => {
       const { scope } = c.var
       const list = listAwards(scope.container, filterOf(c.req.valid('query'), c.var.now))
-      return sendListWithBadges(c, scope, shownWithBadges(c.env.PUBLIC_ORIGIN), list)
+      return sendListWithBadges(c, scope, listedWithBadges(c.env.PUBLIC_ORIGIN), list)
     },
   )
 
@@ -209,17 +209,9 @@ export const instances = new Hono<Env>()
     (c) => {
       const { scope } = c.var
       const list = listInstancesOf(scope.container, c.req.param('email'))
-      return sendListWithBadges(c, scope, shownWithBadges(c.env.PUBLIC_ORIGIN), list)
+      return sendListWithBadges(c, scope, listedWithBadges(c.env.PUBLIC_ORIGIN), list)
     },
   )
-
-/** How a list shows awards of several badges. */
-const shownWithBadges = (origin: string) => ({
-  plural: 'instances',
-  columns: instanceColumns,
-  view: (row: PicturedInstance, badge: (id: number) => Badge | undefined) =>
-    viewListed(row, badge(row.badgeId) ?? null, origin, row.imageType),
-})
 
 /** The addresses of a bulk award. Throws for what is no list, for too many, and for each that is no address. */
 function readEmails(given: unknown): string[] {

@@ -323,7 +323,7 @@ export function listAwards(container: Container, filter: AwardFilter): List<Pict
 }
 
 /** The live awards to an earner of the badges in a container, in id order. */
-export function listInstancesOf(container: Container, email: string): List<PicturedInstance> {
+export function listInstancesOf(container: Container, email: string | SQL): List<PicturedInstance> {
   const from = sql`from badgeInstances i join badges b on b.id = i.badgeId
     where i.systemId = ${container.systemId} and i.email = ${email} and i.revokedAt is null
       and ${within(container)}`

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import type { Columns } from '../exports'
-import type { InstanceRow, LinkedInstance } from '../store/instances'
+import type { InstanceRow, LinkedInstance, PicturedInstance } from '../store/instances'
 import { assertion2Path, assertionPath, credentialPath, image2Path } from '../urls'
 import { Badge } from './badges'
 import { iso, isoOrNull } from './times'
@@ -155,3 +155,11 @@ export const instanceColumns: Columns<Instance> = {
   suspended: ({ suspended }) => suspended,
   suspensionReason: ({ suspensionReason }) => suspensionReason,
 }
+
+/** How a list shows awards of several badges. */
+export const listedWithBadges = (origin: string) => ({
+  plural: 'instances',
+  columns: instanceColumns,
+  view: (row: PicturedInstance, badge: (id: number) => Badge | undefined) =>
+    viewListed(row, badge(row.badgeId) ?? null, origin, row.imageType),
+})
