@@ -25,6 +25,14 @@ export interface Application {
   }>
 }
 
+export interface AssignBadgeApplication {
+  assignedTo: string
+  /** How long, up to a week; 60 unless given */
+  minutes?: number | string | null
+  /** Whether somebody who has it keeps it until their time is over; so unless it is false */
+  exclusive?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
+}
+
 export interface AuditEntry {
   id: number
   at: string
@@ -793,6 +801,15 @@ export interface VerifyPublic {
   recipient?: string
 }
 
+export interface Waiting {
+  badge: string
+  name: string
+  waiting: number
+  free: number
+  more: boolean
+  oldest: string
+}
+
 export interface Webhook {
   id: number
   url: string
@@ -803,6 +820,181 @@ export interface Webhook {
   created: string
   disabledAt?: string
   disabledReason?: string
+}
+
+export interface AtBadgeApplicationInstances {
+  /** List an applicant's awards in the container. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Promise<{
+    instances: Array<Instance>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List an applicant's awards in the container: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Pages<Instance, {
+    instances: Array<Instance>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+}
+
+export interface AtBadgeApplicationAssign {
+  /** Give an application to a reviewer for a time. */
+  post(body: AssignBadgeApplication | Form, options?: Options): Promise<{
+    status: string
+    application: Application
+  }>
+}
+
+export interface AtBadgeApplicationReview {
+  /** Show a review. */
+  get(query?: undefined, options?: Options): Promise<{
+    review: Review
+  }>
+  /** Change a review. */
+  put(body?: UpdateBadgeApplicationReview | Form, options?: Options): Promise<{
+    status: string
+    review: Review
+  }>
+  /** Delete a review. */
+  delete(query?: undefined, options?: Options): Promise<{
+    status: string
+    review: Review
+    badge: Review
+  }>
+}
+
+export interface AtBadgeApplicationReviews {
+  /** List reviews. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Promise<{
+    reviews: Array<Review>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List reviews: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Pages<Review, {
+    reviews: Array<Review>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** Review an application. */
+  post(body: CreateBadgeApplicationReview | Form, options?: Options): Promise<{
+    status: string
+    review: Review
+    application?: Application
+    instance?: Instance
+  }>
+  (review: string): AtBadgeApplicationReview
+}
+
+export interface AtBadgeApplication {
+  /** Show an application. */
+  get(query?: undefined, options?: Options): Promise<{
+    application: Application
+  }>
+  /** Change an application. */
+  put(body?: UpdateBadgeApplication | Form, options?: Options): Promise<{
+    status: string
+    application: Application
+  }>
+  /** Delete an application. */
+  delete(query?: undefined, options?: Options): Promise<{
+    status: string
+    application: Application
+  }>
+  readonly instances: AtBadgeApplicationInstances
+  readonly assign: AtBadgeApplicationAssign
+  readonly reviews: AtBadgeApplicationReviews
+}
+
+export interface AtBadgeApplications {
+  /** List the applications for a badge. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
+    /** Processed applications: `true` only these, `false` all others, `any` both */
+    processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    email?: string
+  }, options?: Options): Promise<{
+    applications: Array<Application>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List the applications for a badge: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
+    /** Processed applications: `true` only these, `false` all others, `any` both */
+    processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    email?: string
+  }, options?: Options): Pages<Application, {
+    applications: Array<Application>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** Apply for a badge. */
+  post(body: CreateBadgeApplication | Form, options?: Options): Promise<{
+    status: string
+    application: Application
+  }>
+  (application: string): AtBadgeApplication
 }
 
 export interface AtBadgeInstancesBulk {
@@ -1163,136 +1355,6 @@ export interface AtBadgeCodes {
   (code: string): AtBadgeCode
 }
 
-export interface AtBadgeApplicationReview {
-  /** Show a review. */
-  get(query?: undefined, options?: Options): Promise<{
-    review: Review
-  }>
-  /** Change a review. */
-  put(body?: UpdateBadgeApplicationReview | Form, options?: Options): Promise<{
-    status: string
-    review: Review
-  }>
-  /** Delete a review. */
-  delete(query?: undefined, options?: Options): Promise<{
-    status: string
-    review: Review
-    badge: Review
-  }>
-}
-
-export interface AtBadgeApplicationReviews {
-  /** List reviews. */
-  get(query?: {
-    /** From 1; only with `count` */
-    page?: number
-    /** Rows in a page */
-    count?: number
-    /** Where the last page ended: `Link` */
-    cursor?: string
-    /** Rows after a cursor */
-    limit?: number
-  }, options?: Options): Promise<{
-    reviews: Array<Review>
-    pageData?: {
-      page: number
-      count: number
-      total: number
-    }
-  }>
-  /** List reviews: one after the other, as they are asked for. */
-  list(query?: {
-    /** Where the last page ended: `Link` */
-    cursor?: string
-    /** Rows after a cursor */
-    limit?: number
-  }, options?: Options): Pages<Review, {
-    reviews: Array<Review>
-    pageData?: {
-      page: number
-      count: number
-      total: number
-    }
-  }>
-  /** Review an application. */
-  post(body: CreateBadgeApplicationReview | Form, options?: Options): Promise<{
-    status: string
-    review: Review
-    application?: Application
-    instance?: Instance
-  }>
-  (review: string): AtBadgeApplicationReview
-}
-
-export interface AtBadgeApplication {
-  /** Show an application. */
-  get(query?: undefined, options?: Options): Promise<{
-    application: Application
-  }>
-  /** Change an application. */
-  put(body?: UpdateBadgeApplication | Form, options?: Options): Promise<{
-    status: string
-    application: Application
-  }>
-  /** Delete an application. */
-  delete(query?: undefined, options?: Options): Promise<{
-    status: string
-    application: Application
-  }>
-  readonly reviews: AtBadgeApplicationReviews
-}
-
-export interface AtBadgeApplications {
-  /** List the applications for a badge. */
-  get(query?: {
-    /** From 1; only with `count` */
-    page?: number
-    /** Rows in a page */
-    count?: number
-    /** Where the last page ended: `Link` */
-    cursor?: string
-    /** Rows after a cursor */
-    limit?: number
-    /** The whole list as a file: `csv`, or `ndjson` */
-    format?: 'json' | 'csv' | 'ndjson' | ''
-    /** Processed applications: `true` only these, `false` all others, `any` both */
-    processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
-    email?: string
-  }, options?: Options): Promise<{
-    applications: Array<Application>
-    pageData?: {
-      page: number
-      count: number
-      total: number
-    }
-  }>
-  /** List the applications for a badge: one after the other, as they are asked for. */
-  list(query?: {
-    /** Where the last page ended: `Link` */
-    cursor?: string
-    /** Rows after a cursor */
-    limit?: number
-    /** The whole list as a file: `csv`, or `ndjson` */
-    format?: 'json' | 'csv' | 'ndjson' | ''
-    /** Processed applications: `true` only these, `false` all others, `any` both */
-    processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
-    email?: string
-  }, options?: Options): Pages<Application, {
-    applications: Array<Application>
-    pageData?: {
-      page: number
-      count: number
-      total: number
-    }
-  }>
-  /** Apply for a badge. */
-  post(body: CreateBadgeApplication | Form, options?: Options): Promise<{
-    status: string
-    application: Application
-  }>
-  (application: string): AtBadgeApplication
-}
-
 export interface AtBadge {
   /** Show a badge. */
   get(query?: undefined, options?: Options): Promise<{
@@ -1308,9 +1370,9 @@ export interface AtBadge {
     status: string
     badge: Badge
   }>
+  readonly applications: AtBadgeApplications
   readonly instances: AtBadgeInstances
   readonly codes: AtBadgeCodes
-  readonly applications: AtBadgeApplications
 }
 
 export interface AtBadges {
@@ -1504,6 +1566,84 @@ export interface AtCodes {
   (code: string): AtCode
 }
 
+export interface AtApplicationsQueue {
+  /** List the applications that wait, the oldest first. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
+    free?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    assignedTo?: string
+  }, options?: Options): Promise<{
+    applications: Array<Application>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List the applications that wait, the oldest first: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
+    free?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    assignedTo?: string
+  }, options?: Options): Pages<Application, {
+    applications: Array<Application>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+}
+
+export interface AtApplicationsWaiting {
+  /** Count the applications that wait, badge by badge. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Promise<{
+    waiting: Array<Waiting>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** Count the applications that wait, badge by badge: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Pages<Waiting, {
+    waiting: Array<Waiting>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+}
+
 export interface AtApplications {
   /** List applications. */
   get(query?: {
@@ -1547,6 +1687,8 @@ export interface AtApplications {
       total: number
     }
   }>
+  readonly queue: AtApplicationsQueue
+  readonly waiting: AtApplicationsWaiting
 }
 
 export interface AtKeySecretRotate {

@@ -72,6 +72,8 @@ const TABLE = entriesOf<Needs>({
   '{B}/applications/:application/reviews/:review': REVIEWS,
   '{C}/milestones': LIST,
   '{C}/milestones/:milestone': ONE,
+  '{C}/milestones/:milestone/backfill': { POST: 'manage' },
+  '{C}/progress/:email': { GET: 'read' },
   '{C}/milestones/:milestone/add-badge': { POST: 'manage' },
   '{C}/milestones/:milestone/remove-badge': { POST: 'manage' },
 })

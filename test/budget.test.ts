@@ -187,6 +187,10 @@ const TOP: Route[] = [
     'POST /systems/:system/milestones/:milestone/remove-badge',
     { body: (_n, { otherId }) => ({ badgeId: otherId }) },
   ],
+  // It looks at all who hold a support badge: that is the work.
+  ['POST /systems/:system/milestones/:milestone/backfill', { grows: true, body: () => ({}) }],
+  ['GET /systems/:system/progress/:email', { query: PAGE }],
+  ['GET /systems/:system/progress/:email', { query: ONE_PAGE }],
   ['DELETE /systems/:system/milestones/:milestone', { uses: 'milestone' }],
 
   ['GET /systems/:system/webhooks'],

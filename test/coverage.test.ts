@@ -162,6 +162,8 @@ const ADDITIONS = [
     `POST ${path}/badges/:badge/instances/:email/reinstate`,
     `POST ${path}/badges/:badge/instances/:email/renew`,
   ]),
+  'POST /systems/:system/milestones/:milestone/backfill',
+  'GET /systems/:system/progress/:email',
   'GET /systems/:system/audit',
   'POST /systems/:system/privacy/export',
   'POST /systems/:system/privacy/erase',

@@ -176,6 +176,9 @@ const ASKS: Record<string, (path: string) => Promise<Ask>> = {
     const body = { primaryBadgeId: primary.id, numberRequired: 1, supportBadges: [support.id] }
     return { path: `${path}/milestones`, body }
   },
+  '/milestones/:milestone/backfill': async (path) => ({
+    path: `${(await milestoneIn(path)).path}/backfill`,
+  }),
   '/milestones/:milestone/add-badge': async (path) => {
     const milestone = await milestoneIn(path)
     return { path: `${milestone.path}/add-badge`, body: { badgeId: milestone.other.id } }

@@ -43,6 +43,8 @@ const STATED: Record<string, Need> = {
   'GET {C}/applications/waiting': 'read',
   'POST {B}/applications/:application/assign': 'review',
   'GET {B}/applications/:application/instances': 'read',
+  'POST {C}/milestones/:milestone/backfill': 'manage',
+  'GET {C}/progress/:email': 'read',
   'GET {C}/instances': 'read',
   'GET {C}/instances/:email': 'read',
 
