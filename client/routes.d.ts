@@ -64,6 +64,8 @@ export interface AwardChange {
   renewedBy?: string
 }
 
+export interface BackfillMilestone {}
+
 export interface Badge {
   id: number
   slug: string
@@ -572,6 +574,26 @@ export interface Program {
   description: string | null
   email: string | null
   imageUrl: string | null
+}
+
+export interface Progress {
+  milestone: number
+  action: 'issue' | 'queue-application'
+  state: 'held' | 'reached' | 'open'
+  numberRequired: number
+  numberHeld: number
+  primaryBadge: {
+    id: number
+    slug: string
+    name: string
+  }
+  assertionUrl: string | null
+  supportBadges: Array<{
+    id: number
+    slug: string
+    name: string
+    held: boolean
+  }>
 }
 
 export interface RandomBadgeCode {
@@ -1895,6 +1917,15 @@ export interface AtMilestoneAddBadge {
   }>
 }
 
+export interface AtMilestoneBackfill {
+  /** Award what a milestone leads to to who has reached it, in the background. */
+  post(body?: BackfillMilestone | Form, options?: Options): Promise<{
+    status: string
+    job: Job
+    badge: string
+  }>
+}
+
 export interface AtMilestoneRemoveBadge {
   /** Remove a support badge. */
   post(body: RemoveBadgeMilestone | Form, options?: Options): Promise<{
@@ -1918,6 +1949,7 @@ export interface AtMilestone {
     status: string
   }>
   readonly addBadge: AtMilestoneAddBadge
+  readonly backfill: AtMilestoneBackfill
   readonly removeBadge: AtMilestoneRemoveBadge
 }
 
@@ -2168,6 +2200,45 @@ export interface AtPrivacy {
   readonly export: AtPrivacyExport
 }
 
+export interface AtSystemEmail {
+  /** List an earner's progress towards each milestone. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Promise<{
+    progress: Array<Progress>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List an earner's progress towards each milestone: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Pages<Progress, {
+    progress: Array<Progress>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+}
+
+export interface AtProgress {
+  (email: string): AtSystemEmail
+}
+
 export interface AtSystem {
   /** Show a system. */
   get(query?: undefined, options?: Options): Promise<{
@@ -2196,6 +2267,7 @@ export interface AtSystem {
   readonly signingKeys: AtSigningKeys
   readonly audit: AtAudit
   readonly privacy: AtPrivacy
+  readonly progress: AtProgress
 }
 
 export interface AtSystems {

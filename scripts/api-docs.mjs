@@ -274,6 +274,8 @@ async function tellOfContained(send, at) {
   const spare = await send('third badge', 'POST', `${at}/badges`, badge(`spare${word}`, 'Spare'))
   await send('add badge', 'POST', `${one}/add-badge`, { badgeId: spare.badge.id })
   await send('remove badge', 'POST', `${one}/remove-badge`, { badgeId: spare.badge.id })
+  await send('backfill', 'POST', `${one}/backfill`)
+  await send('progress', 'GET', `${at}/progress/ada@example.org`)
   await send('delete milestone', 'DELETE', one)
 
   const award = {
@@ -350,6 +352,12 @@ async function tellOfContained(send, at) {
   await send('list applications', 'GET', `${zine}/applications`)
   await send('applications', 'GET', `${at}/applications?processed=false&email=di@example.org`)
   const file = `${zine}/applications/${application.slug}`
+  await send('queue', 'GET', `${at}/applications/queue?free=true`)
+  await send('waiting', 'GET', `${at}/applications/waiting`)
+  const reviewer = { assignedTo: 'eve@library.example.org', minutes: 30 }
+  await send('assign', 'POST', `${file}/assign`, reviewer)
+  await send('give back', 'PUT', file, { assignedTo: null, assignedExpiration: null })
+  await send('applicant', 'GET', `${file}/instances`)
   await send('show application', 'GET', file)
   const { review } = await send('review', 'POST', `${file}/reviews`, {
     author: 'eve@library.example.org',

@@ -123,6 +123,10 @@ const CONTAINED: Route[] = [
   ['GET /applications/waiting', { query: PAGE, grows: true }],
   ['GET /badges/:badge/applications/:application'],
   ['GET /badges/:badge/applications/:application/instances', { query: PAGE }],
+  [
+    'POST /badges/:badge/applications/:application/assign',
+    { body: (n) => ({ assignedTo: mail(n), exclusive: false }) },
+  ],
   ['PUT /badges/:badge/applications/:application', { body: () => ({ evidence }) }],
   ['GET /badges/:badge/applications/:application/reviews', { query: PAGE }],
   [
