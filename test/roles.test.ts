@@ -43,8 +43,6 @@ const STATED: Record<string, Need> = {
   'GET {C}/applications/waiting': 'read',
   'POST {B}/applications/:application/assign': 'review',
   'GET {B}/applications/:application/instances': 'read',
-  'POST {C}/milestones/:milestone/backfill': 'manage',
-  'GET {C}/progress/:email': 'read',
   'GET {C}/instances': 'read',
   'GET {C}/instances/:email': 'read',
 
@@ -69,6 +67,8 @@ const STATED: Record<string, Need> = {
   'PUT {A}/reviews/:review': 'review',
   'DELETE {A}/reviews/:review': 'review',
 
+  'GET {S}/progress/:email': 'read',
+  'POST {S}/milestones/:milestone/backfill': 'manage',
   'GET {S}/milestones': 'read',
   'POST {S}/milestones': 'manage',
   'GET {S}/milestones/:milestone': 'read',
