@@ -25,6 +25,14 @@ export interface Application {
   }>
 }
 
+export interface AssignBadgeApplication {
+  assignedTo: string
+  /** How long, up to a week; 60 unless given */
+  minutes?: number | string | null
+  /** Whether somebody who has it keeps it until their time is over; so unless it is false */
+  exclusive?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
+}
+
 export interface AuditEntry {
   id: number
   at: string
@@ -38,6 +46,25 @@ export interface AuditEntry {
     hash: string
   } | null
 }
+
+export interface AwardChange {
+  award: string
+  kind: 'amended' | 'suspended' | 'reinstated' | 'renewed'
+  at: string
+  key: string
+  reason: string | null
+  before?: {
+    narrative: string | null
+    evidence: Array<Evidence>
+  }
+  after?: {
+    narrative: string | null
+    evidence: Array<Evidence>
+  }
+  renewedBy?: string
+}
+
+export interface BackfillMilestone {}
 
 export interface Badge {
   id: number
@@ -59,6 +86,7 @@ export interface Badge {
   system: System
   issuer?: Issuer
   program?: Program
+  validFor?: string
   criteriaUrl: string
   criteria: Array<{
     id: number
@@ -142,6 +170,7 @@ export interface CreateBadge {
   evidenceType?: 'URL' | 'Text' | 'Photo' | 'Video' | 'Sound' | null
   limit?: number | string | null
   unique: true | false | 1 | 0 | 'true' | 'false' | '1' | '0'
+  validFor?: string | null
   type?: string | null
   archived?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
   criteria?: Array<{
@@ -291,7 +320,7 @@ export interface CreateSystem {
 export interface CreateWebhook {
   url: string
   secret?: string | null
-  events?: Array<'badge.awarded' | 'award' | 'badge.revoked' | 'revoke' | 'application.reviewed' | 'review' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'ping'> | null
+  events?: Array<'badge.awarded' | 'award' | 'badge.revoked' | 'revoke' | 'application.reviewed' | 'review' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'badge.suspended' | 'badge.reinstated' | 'badge.renewed' | 'badge.amended' | 'ping'> | null
   format?: 'badgekit-1' | 'events-1' | null
 }
 
@@ -421,6 +450,9 @@ export interface Instance {
   evidence?: Array<Evidence>
   revoked?: string
   revocationReason?: string
+  suspended?: string
+  suspensionReason?: string
+  renews?: string
   urls: {
     page: string
     openBadges2: string
@@ -502,6 +534,9 @@ export interface PersonalData {
     }>
     revoked?: string
     revocationReason: string | null
+    suspended?: string
+    suspensionReason?: string
+    renews?: string
     urls: {
       page: string
       openBadges2: string
@@ -510,6 +545,7 @@ export interface PersonalData {
     }
     revokedAt: string | null
   }>
+  awardChanges: Array<AwardChange>
   claimCodes: Array<ClaimCode>
   applications: Array<Application>
   assignments: Array<{
@@ -557,6 +593,26 @@ export interface Program {
   imageUrl: string | null
 }
 
+export interface Progress {
+  milestone: number
+  action: 'issue' | 'queue-application'
+  state: 'held' | 'reached' | 'open'
+  numberRequired: number
+  numberHeld: number
+  primaryBadge: {
+    id: number
+    slug: string
+    name: string
+  }
+  assertionUrl: string | null
+  supportBadges: Array<{
+    id: number
+    slug: string
+    name: string
+    held: boolean
+  }>
+}
+
 export interface RandomBadgeCode {
   claimed?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
   multiuse?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
@@ -572,8 +628,27 @@ export interface RecoverWebhook {
   until?: number | string | null
 }
 
+export interface ReinstateBadgeInstance {
+  reason?: string | null
+}
+
 export interface RemoveBadgeMilestone {
   badgeId: number | string
+}
+
+export interface RenewBadgeInstance {
+  issuedOn?: number | string | null
+  expires?: number | string | null
+  comment?: string | null
+  narrative?: string | null
+  evidence?: Array<{
+    url: string
+    name?: string | null
+    description?: string | null
+    narrative?: string | null
+    genre?: string | null
+    audience?: string | null
+  }> | null
 }
 
 export interface Review {
@@ -620,6 +695,10 @@ export interface SigningKey {
   withdrawn: string | null
 }
 
+export interface SuspendBadgeInstance {
+  reason?: string | null
+}
+
 export interface System {
   id: number
   slug: string
@@ -645,6 +724,7 @@ export interface UpdateBadge {
   evidenceType?: 'URL' | 'Text' | 'Photo' | 'Video' | 'Sound' | null
   limit?: number | string | null
   unique?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0'
+  validFor?: string | null
   type?: string | null
   archived?: true | false | 1 | 0 | 'true' | 'false' | '1' | '0' | null
   criteria?: Array<{
@@ -684,6 +764,19 @@ export interface UpdateBadgeApplicationReview {
     criterionId: number | string
     satisfied: true | false | 1 | 0 | 'true' | 'false' | '1' | '0'
     comment?: string | null
+  }> | null
+}
+
+export interface UpdateBadgeInstance {
+  reason?: string | null
+  narrative?: string | null
+  evidence?: Array<{
+    url: string
+    name?: string | null
+    description?: string | null
+    narrative?: string | null
+    genre?: string | null
+    audience?: string | null
   }> | null
 }
 
@@ -735,7 +828,7 @@ export interface UpdateSystem {
 
 export interface UpdateWebhook {
   url?: string
-  events?: Array<'badge.awarded' | 'award' | 'badge.revoked' | 'revoke' | 'application.reviewed' | 'review' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'ping'> | null
+  events?: Array<'badge.awarded' | 'award' | 'badge.revoked' | 'revoke' | 'application.reviewed' | 'review' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'badge.suspended' | 'badge.reinstated' | 'badge.renewed' | 'badge.amended' | 'ping'> | null
   format?: 'badgekit-1' | 'events-1' | null
   state?: 'active' | 'disabled' | null
 }
@@ -753,6 +846,15 @@ export interface VerifyPublic {
   recipient?: string
 }
 
+export interface Waiting {
+  badge: string
+  name: string
+  waiting: number
+  free: number
+  more: boolean
+  oldest: string
+}
+
 export interface Webhook {
   id: number
   url: string
@@ -763,6 +865,195 @@ export interface Webhook {
   created: string
   disabledAt?: string
   disabledReason?: string
+}
+
+export interface AtBadgeApplicationInstances {
+  /** List an applicant's awards in the container. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Promise<{
+    instances: Array<Instance>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List an applicant's awards in the container: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Pages<Instance, {
+    instances: Array<Instance>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+}
+
+export interface AtBadgeApplicationAssign {
+  /** Give an application to a reviewer for a time. */
+  post(body: AssignBadgeApplication | Form, options?: Options): Promise<{
+    status: string
+    application: Application
+  }>
+}
+
+export interface AtBadgeApplicationReview {
+  /** Show a review. */
+  get(query?: undefined, options?: Options): Promise<{
+    review: Review
+  }>
+  /** Change a review. */
+  put(body?: UpdateBadgeApplicationReview | Form, options?: Options): Promise<{
+    status: string
+    review: Review
+  }>
+  /** Delete a review. */
+  delete(query?: undefined, options?: Options): Promise<{
+    status: string
+    review: Review
+    badge: Review
+  }>
+}
+
+export interface AtBadgeApplicationReviews {
+  /** List reviews. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Promise<{
+    reviews: Array<Review>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List reviews: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Pages<Review, {
+    reviews: Array<Review>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** Review an application. */
+  post(body: CreateBadgeApplicationReview | Form, options?: Options): Promise<{
+    status: string
+    review: Review
+    application?: Application
+    instance?: Instance
+  }>
+  (review: string): AtBadgeApplicationReview
+}
+
+export interface AtBadgeApplication {
+  /** Show an application. */
+  get(query?: undefined, options?: Options): Promise<{
+    application: Application
+  }>
+  /** Change an application. */
+  put(body?: UpdateBadgeApplication | Form, options?: Options): Promise<{
+    status: string
+    application: Application
+  }>
+  /** Delete an application. */
+  delete(query?: undefined, options?: Options): Promise<{
+    status: string
+    application: Application
+  }>
+  readonly instances: AtBadgeApplicationInstances
+  readonly assign: AtBadgeApplicationAssign
+  readonly reviews: AtBadgeApplicationReviews
+}
+
+export interface AtBadgeApplications {
+  /** List the applications for a badge. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
+    /** Processed applications: `true` only these, `false` all others, `any` both */
+    processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** Only those of the learner with this address */
+    email?: string
+    /** Made then or later */
+    since?: number | string
+    /** Made before then */
+    until?: number | string
+    /** Made or changed then or later */
+    updatedSince?: number | string
+  }, options?: Options): Promise<{
+    applications: Array<Application>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List the applications for a badge: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
+    /** Processed applications: `true` only these, `false` all others, `any` both */
+    processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** Only those of the learner with this address */
+    email?: string
+    /** Made then or later */
+    since?: number | string
+    /** Made before then */
+    until?: number | string
+    /** Made or changed then or later */
+    updatedSince?: number | string
+  }, options?: Options): Pages<Application, {
+    applications: Array<Application>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** Apply for a badge. */
+  post(body: CreateBadgeApplication | Form, options?: Options): Promise<{
+    status: string
+    application: Application
+  }>
+  (application: string): AtBadgeApplication
 }
 
 export interface AtBadgeInstancesBulk {
@@ -888,9 +1179,73 @@ export interface AtBadgeInstancesJobs {
   (job: string): AtBadgeInstancesJob
 }
 
+export interface AtBadgeEmailHistory {
+  /** List what was done with awards of a badge to an earner. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Promise<{
+    changes: Array<AwardChange>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List what was done with awards of a badge to an earner: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Pages<AwardChange, {
+    changes: Array<AwardChange>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+}
+
+export interface AtBadgeEmailReinstate {
+  /** Reinstate an award. */
+  post(body?: ReinstateBadgeInstance | Form, options?: Options): Promise<{
+    status: string
+    instance: Instance
+  }>
+}
+
+export interface AtBadgeEmailRenew {
+  /** Renew an award. */
+  post(body?: RenewBadgeInstance | Form, options?: Options): Promise<{
+    status: string
+    instance: Instance
+  }>
+}
+
+export interface AtBadgeEmailSuspend {
+  /** Suspend an award. */
+  post(body?: SuspendBadgeInstance | Form, options?: Options): Promise<{
+    status: string
+    instance: Instance
+  }>
+}
+
 export interface AtBadgeEmail {
   /** Show an award. */
   get(query?: undefined, options?: Options): Promise<{
+    instance: Instance
+  }>
+  /** Amend how an award was earned. */
+  put(body?: UpdateBadgeInstance | Form, options?: Options): Promise<{
+    status: string
     instance: Instance
   }>
   /** Revoke an award. */
@@ -901,6 +1256,10 @@ export interface AtBadgeEmail {
     status: string
     instance: Instance
   }>
+  readonly history: AtBadgeEmailHistory
+  readonly reinstate: AtBadgeEmailReinstate
+  readonly renew: AtBadgeEmailRenew
+  readonly suspend: AtBadgeEmailSuspend
 }
 
 export interface AtBadgeInstances {
@@ -917,7 +1276,7 @@ export interface AtBadgeInstances {
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
     /** `live` unless given: `valid` or `expired`, but not `revoked` */
-    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    state?: 'live' | 'valid' | 'expired' | 'suspended' | 'revoked' | ''
     /** Issued then or later */
     since?: number | string
     /** Issued before then */
@@ -939,7 +1298,7 @@ export interface AtBadgeInstances {
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
     /** `live` unless given: `valid` or `expired`, but not `revoked` */
-    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    state?: 'live' | 'valid' | 'expired' | 'suspended' | 'revoked' | ''
     /** Issued then or later */
     since?: number | string
     /** Issued before then */
@@ -1074,150 +1433,6 @@ export interface AtBadgeCodes {
   (code: string): AtBadgeCode
 }
 
-export interface AtBadgeApplicationReview {
-  /** Show a review. */
-  get(query?: undefined, options?: Options): Promise<{
-    review: Review
-  }>
-  /** Change a review. */
-  put(body?: UpdateBadgeApplicationReview | Form, options?: Options): Promise<{
-    status: string
-    review: Review
-  }>
-  /** Delete a review. */
-  delete(query?: undefined, options?: Options): Promise<{
-    status: string
-    review: Review
-    badge: Review
-  }>
-}
-
-export interface AtBadgeApplicationReviews {
-  /** List reviews. */
-  get(query?: {
-    /** From 1; only with `count` */
-    page?: number
-    /** Rows in a page */
-    count?: number
-    /** Where the last page ended: `Link` */
-    cursor?: string
-    /** Rows after a cursor */
-    limit?: number
-  }, options?: Options): Promise<{
-    reviews: Array<Review>
-    pageData?: {
-      page: number
-      count: number
-      total: number
-    }
-  }>
-  /** List reviews: one after the other, as they are asked for. */
-  list(query?: {
-    /** Where the last page ended: `Link` */
-    cursor?: string
-    /** Rows after a cursor */
-    limit?: number
-  }, options?: Options): Pages<Review, {
-    reviews: Array<Review>
-    pageData?: {
-      page: number
-      count: number
-      total: number
-    }
-  }>
-  /** Review an application. */
-  post(body: CreateBadgeApplicationReview | Form, options?: Options): Promise<{
-    status: string
-    review: Review
-    application?: Application
-    instance?: Instance
-  }>
-  (review: string): AtBadgeApplicationReview
-}
-
-export interface AtBadgeApplication {
-  /** Show an application. */
-  get(query?: undefined, options?: Options): Promise<{
-    application: Application
-  }>
-  /** Change an application. */
-  put(body?: UpdateBadgeApplication | Form, options?: Options): Promise<{
-    status: string
-    application: Application
-  }>
-  /** Delete an application. */
-  delete(query?: undefined, options?: Options): Promise<{
-    status: string
-    application: Application
-  }>
-  readonly reviews: AtBadgeApplicationReviews
-}
-
-export interface AtBadgeApplications {
-  /** List the applications for a badge. */
-  get(query?: {
-    /** From 1; only with `count` */
-    page?: number
-    /** Rows in a page */
-    count?: number
-    /** Where the last page ended: `Link` */
-    cursor?: string
-    /** Rows after a cursor */
-    limit?: number
-    /** The whole list as a file: `csv`, or `ndjson` */
-    format?: 'json' | 'csv' | 'ndjson' | ''
-    /** Processed applications: `true` only these, `false` all others, `any` both */
-    processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
-    /** Only those of the learner with this address */
-    email?: string
-    /** Made then or later */
-    since?: number | string
-    /** Made before then */
-    until?: number | string
-    /** Made or changed then or later */
-    updatedSince?: number | string
-  }, options?: Options): Promise<{
-    applications: Array<Application>
-    pageData?: {
-      page: number
-      count: number
-      total: number
-    }
-  }>
-  /** List the applications for a badge: one after the other, as they are asked for. */
-  list(query?: {
-    /** Where the last page ended: `Link` */
-    cursor?: string
-    /** Rows after a cursor */
-    limit?: number
-    /** The whole list as a file: `csv`, or `ndjson` */
-    format?: 'json' | 'csv' | 'ndjson' | ''
-    /** Processed applications: `true` only these, `false` all others, `any` both */
-    processed?: 'true' | 'false' | 'any' | '1' | '0' | ''
-    /** Only those of the learner with this address */
-    email?: string
-    /** Made then or later */
-    since?: number | string
-    /** Made before then */
-    until?: number | string
-    /** Made or changed then or later */
-    updatedSince?: number | string
-  }, options?: Options): Pages<Application, {
-    applications: Array<Application>
-    pageData?: {
-      page: number
-      count: number
-      total: number
-    }
-  }>
-  /** Apply for a badge. */
-  post(body: CreateBadgeApplication | Form, options?: Options): Promise<{
-    status: string
-    application: Application
-  }>
-  (application: string): AtBadgeApplication
-}
-
 export interface AtBadgeStats {
   /** Show the statistics of a badge. */
   get(query?: {
@@ -1271,9 +1486,9 @@ export interface AtBadge {
     status: string
     badge: Badge
   }>
+  readonly applications: AtBadgeApplications
   readonly instances: AtBadgeInstances
   readonly codes: AtBadgeCodes
-  readonly applications: AtBadgeApplications
   readonly stats: AtBadgeStats
 }
 
@@ -1356,7 +1571,7 @@ export interface AtEmail {
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
     /** `live` unless given: `valid` or `expired`, but not `revoked` */
-    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    state?: 'live' | 'valid' | 'expired' | 'suspended' | 'revoked' | ''
     /** Issued then or later */
     since?: number | string
     /** Issued before then */
@@ -1378,7 +1593,7 @@ export interface AtEmail {
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
     /** `live` unless given: `valid` or `expired`, but not `revoked` */
-    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    state?: 'live' | 'valid' | 'expired' | 'suspended' | 'revoked' | ''
     /** Issued then or later */
     since?: number | string
     /** Issued before then */
@@ -1407,7 +1622,7 @@ export interface AtInstances {
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
     /** `live` unless given: `valid` or `expired`, but not `revoked` */
-    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    state?: 'live' | 'valid' | 'expired' | 'suspended' | 'revoked' | ''
     /** Issued then or later */
     since?: number | string
     /** Issued before then */
@@ -1429,7 +1644,7 @@ export interface AtInstances {
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
     /** `live` unless given: `valid` or `expired`, but not `revoked` */
-    state?: 'live' | 'valid' | 'expired' | 'revoked' | ''
+    state?: 'live' | 'valid' | 'expired' | 'suspended' | 'revoked' | ''
     /** Issued then or later */
     since?: number | string
     /** Issued before then */
@@ -1468,6 +1683,7 @@ export interface AtCode {
       system: System
       issuer?: Issuer
       program?: Program
+      validFor?: string
       criteriaUrl: string
       criteria: Array<{
         id: number
@@ -1498,6 +1714,84 @@ export interface AtCode {
 
 export interface AtCodes {
   (code: string): AtCode
+}
+
+export interface AtApplicationsQueue {
+  /** List the applications that wait, the oldest first. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
+    free?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    assignedTo?: string
+  }, options?: Options): Promise<{
+    applications: Array<Application>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List the applications that wait, the oldest first: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+    /** The whole list as a file: `csv`, or `ndjson` */
+    format?: 'json' | 'csv' | 'ndjson' | ''
+    free?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    assignedTo?: string
+  }, options?: Options): Pages<Application, {
+    applications: Array<Application>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+}
+
+export interface AtApplicationsWaiting {
+  /** Count the applications that wait, badge by badge. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Promise<{
+    waiting: Array<Waiting>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** Count the applications that wait, badge by badge: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Pages<Waiting, {
+    waiting: Array<Waiting>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
 }
 
 export interface AtApplications {
@@ -1557,6 +1851,8 @@ export interface AtApplications {
       total: number
     }
   }>
+  readonly queue: AtApplicationsQueue
+  readonly waiting: AtApplicationsWaiting
 }
 
 export interface AtKeySecretRotate {
@@ -1803,6 +2099,15 @@ export interface AtMilestoneAddBadge {
   }>
 }
 
+export interface AtMilestoneBackfill {
+  /** Award what a milestone leads to to who has reached it, in the background. */
+  post(body?: BackfillMilestone | Form, options?: Options): Promise<{
+    status: string
+    job: Job
+    badge: string
+  }>
+}
+
 export interface AtMilestoneRemoveBadge {
   /** Remove a support badge. */
   post(body: RemoveBadgeMilestone | Form, options?: Options): Promise<{
@@ -1826,6 +2131,7 @@ export interface AtMilestone {
     status: string
   }>
   readonly addBadge: AtMilestoneAddBadge
+  readonly backfill: AtMilestoneBackfill
   readonly removeBadge: AtMilestoneRemoveBadge
 }
 
@@ -1981,7 +2287,7 @@ export interface AtDeliveries {
     /** Only those of this webhook */
     webhook?: number
     /** Only events of this type */
-    type?: 'badge.awarded' | 'badge.revoked' | 'application.reviewed' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'ping' | ''
+    type?: 'badge.awarded' | 'badge.revoked' | 'application.reviewed' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'badge.suspended' | 'badge.reinstated' | 'badge.renewed' | 'badge.amended' | 'ping' | ''
     /** Not before this moment */
     since?: number | string
     /** The `next` of the last page */
@@ -1997,7 +2303,7 @@ export interface AtDeliveries {
     /** Only those of this webhook */
     webhook?: number
     /** Only events of this type */
-    type?: 'badge.awarded' | 'badge.revoked' | 'application.reviewed' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'ping' | ''
+    type?: 'badge.awarded' | 'badge.revoked' | 'application.reviewed' | 'application.created' | 'application.updated' | 'code.claimed' | 'badge.updated' | 'badge.expiring' | 'badge.suspended' | 'badge.reinstated' | 'badge.renewed' | 'badge.amended' | 'ping' | ''
     /** Not before this moment */
     since?: number | string
     /** The `next` of the last page */
@@ -2080,6 +2386,45 @@ export interface AtPrivacy {
   readonly export: AtPrivacyExport
 }
 
+export interface AtSystemEmail {
+  /** List an earner's progress towards each milestone. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Promise<{
+    progress: Array<Progress>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List an earner's progress towards each milestone: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Pages<Progress, {
+    progress: Array<Progress>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+}
+
+export interface AtProgress {
+  (email: string): AtSystemEmail
+}
+
 export interface AtSystem {
   /** Show a system. */
   get(query?: undefined, options?: Options): Promise<{
@@ -2109,6 +2454,7 @@ export interface AtSystem {
   readonly audit: AtAudit
   readonly stats: AtStats
   readonly privacy: AtPrivacy
+  readonly progress: AtProgress
 }
 
 export interface AtSystems {

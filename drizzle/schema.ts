@@ -163,8 +163,9 @@ export const badges = sqliteTable(
     awarded: integer().notNull().default(0),
     status: text().notNull().default('published'),
     publishAt: integer(),
-    /** Milliseconds from an award to its expiry. */
     expiresAfter: integer(),
+    /** How long an award is good that says nothing of it: an ISO 8601 duration of one unit, as given. */
+    validFor: text(),
     language: text(),
     translations: text(),
     ...written(),
@@ -306,10 +307,14 @@ export const badgeInstances = sqliteTable(
     revokedAt: integer(),
     revocationReason: text(),
     suspendedAt: integer(),
+    /** The id of the award that this one took the place of. */
     renews: integer(),
     ...written(),
     /** When `badge.expiring` was recorded. */
     remindedAt: integer(),
+    suspensionReason: text(),
+    /** When narrative or evidence were changed last; counts on where two changes fall into one millisecond. */
+    amendedAt: integer(),
   },
   (t) => [
     uniqueIndex('badgeInstances_once')
@@ -322,6 +327,35 @@ export const badgeInstances = sqliteTable(
     index('badgeInstances_expires')
       .on(t.expires)
       .where(sql`"expires" is not null and "revokedAt" is null and "remindedAt" is null`),
+    index('badgeInstances_suspended').on(t.badgeId).where(sql`"suspendedAt" is not null`),
+    index('badgeInstances_renews').on(t.renews).where(sql`"renews" is not null`),
+  ],
+)
+
+/** What was done with an award after it was made: amended, suspended, reinstated, renewed. */
+export const awardChanges = sqliteTable(
+  'awardChanges',
+  {
+    id: id(),
+    systemId: integer()
+      .notNull()
+      .references(() => systems.id),
+    awardId: integer()
+      .notNull()
+      .references(() => badgeInstances.id),
+    kind: text().$type<'amended' | 'suspended' | 'reinstated' | 'renewed'>().notNull(),
+    at: integer().notNull(),
+    /** The key that asked for it. */
+    key: text().notNull(),
+    reason: text(),
+    /** Of an amendment: JSON, what it changed, as it was and as it became. */
+    before: text(),
+    after: text(),
+    op: text().notNull(),
+  },
+  (t) => [
+    index('awardChanges_awardId').on(t.awardId),
+    index('awardChanges_systemId').on(t.systemId),
   ],
 )
 
@@ -498,6 +532,7 @@ export const applications = sqliteTable(
     index('applications_updatedAt').on(t.badgeId, t.updatedAt),
     index('applications_open').on(t.badgeId, t.createdAt).where(sql`"processed" is null`),
     index('applications_closed').on(t.badgeId, t.createdAt).where(sql`"processed" is not null`),
+    index('applications_waiting').on(t.systemId, t.createdAt).where(sql`"processed" is null`),
     index('applications_learner').on(t.systemId, t.learner),
     index('applications_assignedTo')
       .on(t.systemId, t.assignedTo)

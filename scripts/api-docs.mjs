@@ -284,6 +284,8 @@ async function tellOfContained(send, at) {
   const spare = await send('third badge', 'POST', `${at}/badges`, badge(`spare${word}`, 'Spare'))
   await send('add badge', 'POST', `${one}/add-badge`, { badgeId: spare.badge.id })
   await send('remove badge', 'POST', `${one}/remove-badge`, { badgeId: spare.badge.id })
+  await send('backfill', 'POST', `${one}/backfill`)
+  await send('progress', 'GET', `${at}/progress/ada@example.org`)
   await send('delete milestone', 'DELETE', one)
 
   const award = {
@@ -315,6 +317,14 @@ async function tellOfContained(send, at) {
   await send('list instances', 'GET', `${zine}/instances`)
   await send('show instance', 'GET', `${zine}/instances/ada@example.org`)
   await send('earner', 'GET', `${at}/instances/ada@example.org`)
+  const ada = `${zine}/instances/ada@example.org`
+  const better = { narrative: 'Made **two** zines about bees.', reason: 'The second came later' }
+  await send('amend', 'PUT', ada, better)
+  await send('suspend', 'POST', `${ada}/suspend`, { reason: 'Under review' })
+  await send('reinstate', 'POST', `${ada}/reinstate`)
+  const bo = `${zine}/instances/bo@example.org`
+  await send('renew', 'POST', `${bo}/renew`, { expires: '2040-01-01T00:00:00Z' })
+  await send('history', 'GET', `${ada}/history`)
   await send('held', 'POST', `${zine}/instances`, { email: 'ada@example.org' })
   const assertion = `/public/assertions/${instance.slug}`
   await send('assertion', 'GET', assertion)
@@ -355,6 +365,12 @@ async function tellOfContained(send, at) {
   await send('list applications', 'GET', `${zine}/applications`)
   await send('applications', 'GET', `${at}/applications?processed=false&email=di@example.org`)
   const file = `${zine}/applications/${application.slug}`
+  await send('queue', 'GET', `${at}/applications/queue?free=true`)
+  await send('waiting', 'GET', `${at}/applications/waiting`)
+  const reviewer = { assignedTo: 'eve@library.example.org', minutes: 30 }
+  await send('assign', 'POST', `${file}/assign`, reviewer)
+  await send('give back', 'PUT', file, { assignedTo: null, assignedExpiration: null })
+  await send('applicant', 'GET', `${file}/instances`)
   await send('show application', 'GET', file)
   const { review } = await send('review', 'POST', `${file}/reviews`, {
     author: 'eve@library.example.org',

@@ -19,6 +19,7 @@ import { slowed } from './rateLimit'
 import { quickRouter } from './router'
 import { applications } from './routes/applications'
 import { audit } from './routes/audit'
+import { awardLife } from './routes/awardLife'
 import { badges } from './routes/badges'
 import { codes } from './routes/codes'
 import { containers } from './routes/containers'
@@ -31,6 +32,7 @@ import { milestones } from './routes/milestones'
 import { openBadges } from './routes/openbadges'
 import { privacy } from './routes/privacy'
 import { publicRoutes } from './routes/public'
+import { reviewQueue } from './routes/reviewQueue'
 import { reviews } from './routes/reviews'
 import { signingKeys } from './routes/signingKeys'
 import { stats } from './routes/stats'
@@ -39,8 +41,21 @@ import { webhooks } from './routes/webhooks'
 
 /** What hangs from a container: written once, mounted at the three levels. */
 const contained = new Hono<Env>()
-const all = [badges, codes, jobs, instances, applications, reviews, keys, signingKeys, stats]
-for (const routes of all) contained.route('/', routes)
+for (const routes of [
+  badges,
+  codes,
+  jobs,
+  instances,
+  awardLife,
+  applications,
+  reviewQueue,
+  reviews,
+  keys,
+  signingKeys,
+  stats,
+]) {
+  contained.route('/', routes)
+}
 
 const app = new Hono<Env>({ router: quickRouter(), getPath: routedPath })
 

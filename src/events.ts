@@ -18,6 +18,10 @@ export const EVENT_WORDS = {
   'code.claimed': 'code.claimed',
   'badge.updated': 'badge.updated',
   'badge.expiring': 'badge.expiring',
+  'badge.suspended': 'badge.suspended',
+  'badge.reinstated': 'badge.reinstated',
+  'badge.renewed': 'badge.renewed',
+  'badge.amended': 'badge.amended',
   ping: 'ping',
 } as const
 

@@ -3,7 +3,7 @@ import { RegExpRouter } from 'hono/router/reg-exp-router'
 import { TrieRouter } from 'hono/router/trie-router'
 
 /** Words beside a parameter, where either of them goes on: Hono's quick router refuses such paths. */
-const AMBIGUOUS = /\/codes\/(?:random|batch)$|\/instances\/jobs(?:\/|$)/
+const AMBIGUOUS = /\/codes\/(?:random|batch)$|\/instances\/(?:(?:bulk|revocations)$|jobs(?:\/|$))/
 
 /**
  * All routes in Hono's `RegExpRouter`, which finds one of them in one step, and the few that it refuses in its `TrieRouter`,

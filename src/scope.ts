@@ -9,7 +9,7 @@ import { noSuchCode } from './store/codeMisses'
 import { type CodeRow, findCode, findGuessedCode } from './store/codes'
 import type { Db, RowsOf, Statement } from './store/db'
 import { type DeliveryRow, findDelivery } from './store/deliveryLog'
-import { findInstance, type InstanceRow } from './store/instances'
+import { findEver, findInstance, type InstanceRow, type LinkedInstance } from './store/instances'
 import { findJob, type JobRow } from './store/jobs'
 import { findKeyIn, type KeyRow } from './store/keys'
 import { findMilestone, leadingMilestones, type MilestoneRow } from './store/milestones'
@@ -113,7 +113,7 @@ export const inGuessedCode = scoped<{ badge: ClaimableBadge; code: CodeRow }>(
   ],
   CLAIM_URL,
 )
-export const inInstance = scoped<{ badge: PicturedBadge; instance: InstanceRow }>(
+export const inInstance = scoped<{ badge: PicturedBadge; instance: LinkedInstance }>(
   ({ email = '' }) => [
     {
       name: 'instance',
@@ -124,6 +124,19 @@ export const inInstance = scoped<{ badge: PicturedBadge; instance: InstanceRow }
     },
   ],
   IMAGE_TYPE,
+)
+
+/** The same by the newest award of the earner, also when it has ended. */
+export const inPastInstance = scoped<{ badge: BadgeRow; instance: InstanceRow }>(
+  ({ email = '' }) => [
+    {
+      name: 'instance',
+      model: 'badgeInstance',
+      field: 'email',
+      value: email,
+      find: ({ badgeId, container }, value) => findEver(badgeId, container.systemId, value),
+    },
+  ],
 )
 
 const application = ({ application = '' }: Params): Thing => ({

@@ -196,6 +196,7 @@ async function signatures(env: Bindings, award: AwardRow, { signer, place }: Des
   ])
   return {
     awardId: award.awardId ?? 0,
+    amendedAt: award.amendedAt,
     created,
     ed25519KeyId: ed25519.id,
     proof,

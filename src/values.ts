@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { DURATION, readValidity } from './validity'
 
 /** Ends one value's check: `return refuse(message)`. */
 type Refuse = (message: string) => never
@@ -99,6 +100,14 @@ export function optionalFlag() {
  */
 export function timestamp() {
   return optional({ type: ['integer', 'string'] }, readTimestamp)
+}
+
+/** How long awards are good, an ISO 8601 duration of one unit, or null; an empty text is null. */
+export function optionalDuration() {
+  return optional({ type: 'string', pattern: DURATION.source }, (given, refuse): string => {
+    const form = stringForm(given)
+    return form !== undefined && readValidity(form) ? form : refuse('Invalid duration')
+  })
 }
 
 /** A required moment in milliseconds, read as `timestamp` reads. */

@@ -80,6 +80,13 @@ const CONTAINED: Route[] = [
   ],
   ['GET /badges/:badge/instances/:email'],
   ['DELETE /badges/:badge/instances/:email', { uses: 'email', query: 'reason=Sorry' }],
+  ['PUT /badges/:badge/instances/:email', { body: (n) => ({ narrative: n }) }],
+  ['GET /badges/:badge/instances/:email/history', { query: PAGE }],
+  ['GET /badges/:badge/instances/:email/history', { query: ONE_PAGE }],
+  ['POST /badges/:badge/instances/:email/renew', { uses: 'email', body: () => ({}) }],
+  ['POST /badges/:badge/instances/:email/suspend', { uses: 'email', body: () => ({}) }],
+  ['POST /badges/:badge/instances/:email/reinstate', { status: 409, trips: 3, body: () => ({}) }],
+  ['GET /badges/:badge/instances', { query: `state=suspended&${PAGE}` }],
   ['GET /badges/:badge/instances', { query: `state=revoked&${PAGE}` }],
   ['GET /badges/:badge/instances', { query: `state=valid&since=2014-01-01&${PAGE}` }],
   ['GET /badges/:badge/instances', { query: `until=2035-01-01&${PAGE}` }],
@@ -133,7 +140,15 @@ const CONTAINED: Route[] = [
   ['GET /badges/:badge/applications', { query: `updatedSince=2014-01-01&processed=false&${PAGE}` }],
   ['GET /applications', { query: `updatedSince=2014-01-01&${PAGE}` }],
   ['POST /badges/:badge/applications', { body: (n) => ({ learner: mail(n), evidence }) }],
+  // In the order of their age, among all that wait in the system; counts read what they count, up to a thousand.
+  ['GET /applications/queue', { query: PAGE, grows: true }],
+  ['GET /applications/waiting', { query: PAGE, grows: true }],
   ['GET /badges/:badge/applications/:application'],
+  ['GET /badges/:badge/applications/:application/instances', { query: PAGE }],
+  [
+    'POST /badges/:badge/applications/:application/assign',
+    { body: (n) => ({ assignedTo: mail(n), exclusive: false }) },
+  ],
   ['PUT /badges/:badge/applications/:application', { body: () => ({ evidence }) }],
   ['GET /badges/:badge/applications/:application/reviews', { query: PAGE }],
   [
@@ -199,6 +214,10 @@ const TOP: Route[] = [
     'POST /systems/:system/milestones/:milestone/remove-badge',
     { body: (_n, { otherId }) => ({ badgeId: otherId }) },
   ],
+  // It looks at all who hold a support badge: that is the work.
+  ['POST /systems/:system/milestones/:milestone/backfill', { grows: true, body: () => ({}) }],
+  ['GET /systems/:system/progress/:email', { query: PAGE }],
+  ['GET /systems/:system/progress/:email', { query: ONE_PAGE }],
   ['DELETE /systems/:system/milestones/:milestone', { uses: 'milestone' }],
 
   ['GET /systems/:system/webhooks'],

@@ -183,6 +183,7 @@ async function makeIn(list: string, parameter: string): Promise<string> {
       return (await post(list, { ...badge(slug('badge')), unique: 0, image: PNG_URI })).badge.slug
     case 'email': {
       const one = email()
+      if (list.endsWith('/progress')) return one
       const path = list.includes('/badges/')
         ? list
         : list.replace(/instances$/, `badges/${await badgeOf()}/instances`)
@@ -275,8 +276,15 @@ function bodyOf(template: string): object | undefined {
         : { email: contact() }
     case 'badges':
       return method === 'POST' ? badge(slug('made')) : { name: 'other' }
+    case 'assign':
+      return { assignedTo: email(), exclusive: false }
+    case 'suspend':
+    case 'reinstate':
+      return { reason: 'a mistake' }
+    case 'renew':
+      return { comment: 'well done' }
     case 'instances':
-      return { email: email() }
+      return method === 'PUT' ? { narrative: 'well done' } : { email: email() }
     case 'bulk':
     case 'revocations':
       return { emails: [email(), email()] }
@@ -392,6 +400,12 @@ async function walk(template: string) {
   // A job is stopped whatever the body says: one that has not been.
   const jobs = /^(.*)\/[^/]+\/cancel$/.exec(path)?.[1]
   if (jobs) asked.path = `${jobs}/${await makeIn(jobs, 'job')}/cancel`
+  const [, awards, verb] = /^(.*)\/[^/]+\/(suspend|reinstate)$/.exec(path) ?? []
+  if (awards) {
+    const one = `${awards}/${await makeIn(awards, 'email')}`
+    if (verb === 'reinstate') await post(`${one}/suspend`, {})
+    asked.path = `${one}/${verb}`
+  }
   const done = await ask(asked, { headers: { Accept: 'application/json' } })
   if (done.status < 300) succeeded.add(template)
   if (done.body.key?.secret) grow('secret', done.body.key.secret)

@@ -84,6 +84,23 @@ const CAUSES: Record<Exclude<EventType, 'ping'>, Cause> = {
     await ready(`${seed.path}/codes`, { code: 'x' })
     return by('POST', `${seed.path}/codes/x/claim`)
   },
+  'badge.suspended': async (seed) => {
+    await ready(`${seed.path}/instances`, { email: 'a@example.org' })
+    return by('POST', `${seed.path}/instances/a@example.org/suspend`)
+  },
+  'badge.reinstated': async (seed) => {
+    await ready(`${seed.path}/instances`, { email: 'a@example.org' })
+    await ready(`${seed.path}/instances/a@example.org/suspend`, {})
+    return by('POST', `${seed.path}/instances/a@example.org/reinstate`)
+  },
+  'badge.renewed': async (seed) => {
+    await ready(`${seed.path}/instances`, { email: 'a@example.org' })
+    return by('POST', `${seed.path}/instances/a@example.org/renew`)
+  },
+  'badge.amended': async (seed) => {
+    await ready(`${seed.path}/instances`, { email: 'a@example.org' })
+    return by('PUT', `${seed.path}/instances/a@example.org`, { narrative: 'New' })
+  },
   'badge.updated': async (seed) => by('PUT', seed.path, { name: 'New' }),
   'badge.expiring': async (seed) => {
     const now = Date.now()

@@ -68,6 +68,13 @@ async function jobIn(path: string) {
   return `${jobs}/${body.job.id}`
 }
 
+/** An award, by the path of its earner. */
+async function awardIn(path: string) {
+  const awards = `${(await badgeIn(path)).path}/instances`
+  const { email } = await made(awards, { email: someone(), narrative: 'Once' }, 'instance')
+  return `${awards}/${email}`
+}
+
 /** An award that a webhook has not been told of; gives the delivery. */
 async function undelivered(system: string) {
   const hook = await seedWebhook(system)
@@ -129,6 +136,24 @@ const ASKS: Record<string, (path: string) => Promise<Ask>> = {
     await made(`${one.path}/instances`, { email }, 'instance')
     return { path: `${one.path}/instances/revocations`, body: { emails: [email] } }
   },
+  '/badges/:badge/instances/:email/suspend': async (path) => ({
+    path: `${await awardIn(path)}/suspend`,
+    body: { reason: 'Under review' },
+  }),
+  '/badges/:badge/instances/:email/reinstate': async (path) => {
+    const one = await awardIn(path)
+    await call('POST', `${one}/suspend`)
+    return { path: `${one}/reinstate` }
+  },
+  '/badges/:badge/instances/:email/renew': async (path) => ({
+    path: `${await awardIn(path)}/renew`,
+    body: { narrative: 'Still' },
+  }),
+  '/badges/:badge/applications/:application/assign': async (path) => {
+    const list = `${(await badgeIn(path)).path}/applications`
+    const { slug } = await made(list, { learner: someone() }, 'application')
+    return { path: `${list}/${slug}/assign`, body: { assignedTo: someone() } }
+  },
   '/badges/:badge/applications': async (path) => ({
     path: `${(await badgeIn(path)).path}/applications`,
     body: { learner: someone(), evidence: [{ url: 'https://example.org/e', mediaType: 'link' }] },
@@ -151,6 +176,9 @@ const ASKS: Record<string, (path: string) => Promise<Ask>> = {
     const body = { primaryBadgeId: primary.id, numberRequired: 1, supportBadges: [support.id] }
     return { path: `${path}/milestones`, body }
   },
+  '/milestones/:milestone/backfill': async (path) => ({
+    path: `${(await milestoneIn(path)).path}/backfill`,
+  }),
   '/milestones/:milestone/add-badge': async (path) => {
     const milestone = await milestoneIn(path)
     return { path: `${milestone.path}/add-badge`, body: { badgeId: milestone.other.id } }

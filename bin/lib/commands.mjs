@@ -13,6 +13,10 @@ export const commands = {
   programs: { summary: 'list, create, show', load: () => import('../containers.mjs') },
   badges: { summary: 'list, create, show', load: () => import('../badges.mjs') },
   issue: { summary: 'award a badge, revoke an award', load: () => import('../issue.mjs') },
+  awards: {
+    summary: 'list, suspend, reinstate, renew awards; their history',
+    load: () => import('../awards.mjs'),
+  },
   codes: { summary: 'list, create, claim, delete claim codes', load: () => import('../codes.mjs') },
   keys: { summary: 'list, create, rotate, delete keys', load: () => import('../keys.mjs') },
   webhooks: {

@@ -92,7 +92,7 @@ export function filling({ name, awards, systems, badges }) {
       select systemId, badgeId, '${name}-code-' || i, ${made} from ${ofBadge}`,
     `insert into applications (slug, systemId, badgeId, learner, processed, ${written})
       select '${name}-application-' || i, systemId, badgeId, 'earner-' || i || '@example.org',
-        case when i % 2 then ${THEN} end, ${made} from ${ofBadge}`,
+        case when i % 3 = 1 then ${THEN} end, ${made} from ${ofBadge}`,
     `insert into evidence (applicationId, url) select id, 'https://example.org' from applications`,
     // The applications of the oldest and the newest badge that the tests are about have as many reviews as are used up.
     `insert into reviews (slug, applicationId, author, ${written})

@@ -20,7 +20,6 @@ import {
   listAwards,
   listInstances,
   listInstancesOf,
-  type PicturedInstance,
   revoke,
 } from '../store/instances'
 import { assertionPath } from '../urls'
@@ -33,8 +32,16 @@ import {
   timestamp,
   wordParameter,
 } from '../values'
-import { type Badge, viewBadge } from '../views/badges'
-import { Instance, instanceColumns, viewInstance, viewListed } from '../views/instances'
+import { viewBadge } from '../views/badges'
+import {
+  Instance,
+  instanceColumns,
+  listedWithBadges,
+  tellOf,
+  viewInstance,
+  viewListed,
+  viewOne,
+} from '../views/instances'
 
 const shared = {
   issuedOn: timestamp(),
@@ -158,7 +165,7 @@ export const instances = new Hono<Env>()
   .get('/badges/:badge/instances/:email', about('Show an award', One), inInstance, async (c) => {
     const { badge, instance } = await c.var.scope.with()
     const origin = c.env.PUBLIC_ORIGIN
-    const shown = viewInstance(instance, viewBadge(badge, origin), origin, badge.imageType)
+    const shown = viewOne(instance, viewBadge(badge, origin), origin, badge.imageType)
     return sendVersion(c, instance, { instance: shown })
   })
 
@@ -175,7 +182,7 @@ export const instances = new Hono<Env>()
       const origin = c.env.PUBLIC_ORIGIN
       const shown = viewBadge(badge, origin)
       const instance = viewInstance(row, shown, origin, badge.imageType)
-      if (!(await revoke(caller, row, { row: badge, shown }, told(instance), reason)))
+      if (!(await revoke(caller, row, { row: badge, shown }, tellOf(instance), reason)))
         await scope.with()
       return c.json({ status: 'deleted', instance })
     },
@@ -189,7 +196,7 @@ export const instances = new Hono<Env>()
     (c) => {
       const { scope } = c.var
       const list = listAwards(scope.container, filterOf(c.req.valid('query'), c.var.now))
-      return sendListWithBadges(c, scope, shownWithBadges(c.env.PUBLIC_ORIGIN), list)
+      return sendListWithBadges(c, scope, listedWithBadges(c.env.PUBLIC_ORIGIN), list)
     },
   )
 
@@ -202,27 +209,9 @@ export const instances = new Hono<Env>()
       const { scope } = c.var
       const filter = filterOf(c.req.valid('query'), c.var.now)
       const list = listInstancesOf(scope.container, c.req.param('email'), filter)
-      return sendListWithBadges(c, scope, shownWithBadges(c.env.PUBLIC_ORIGIN), list)
+      return sendListWithBadges(c, scope, listedWithBadges(c.env.PUBLIC_ORIGIN), list)
     },
   )
-
-/** How a list shows awards of several badges. */
-const shownWithBadges = (origin: string) => ({
-  plural: 'instances',
-  columns: instanceColumns,
-  view: (row: PicturedInstance, badge: (id: number) => Badge | undefined) =>
-    viewListed(row, badge(row.badgeId) ?? null, origin, row.imageType),
-})
-
-/** An award as messages tell of it: the contract's members, without the badge, which stands beside it. */
-const told = ({ slug, email, expires, issuedOn, claimCode, assertionUrl }: Instance) => ({
-  slug,
-  email,
-  expires,
-  issuedOn,
-  claimCode,
-  assertionUrl,
-})
 
 /** The addresses of a bulk award. Throws for what is no list, for too many, and for each that is no address. */
 function readEmails(given: unknown): string[] {

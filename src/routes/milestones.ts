@@ -1,12 +1,14 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
+import { ringForJob } from '../doorbell'
 import type { Env } from '../env'
-import { type FieldError, invalid, notFound } from '../errors'
+import { conflict, type FieldError, invalid, notFound } from '../errors'
 import { sendVersion } from '../etag'
 import { ListQuery, listOf, sendListWithBadges } from '../lists'
 import { inContainer, inMilestone } from '../scope'
 import { about, body, query } from '../spec'
 import type { BadgeRow } from '../store/badges'
+import { createBackfill } from '../store/jobs'
 import {
   badgesOfMilestones,
   createMilestone,
@@ -14,13 +16,16 @@ import {
   findMilestone,
   knownBadges,
   listMilestones,
+  listProgress,
   type MilestoneInput,
   type MilestoneRow,
+  type ProgressRow,
   updateMilestone,
 } from '../store/milestones'
 import { int, itemsOf, optionalOneOf, textParameter } from '../values'
-import { viewBadge } from '../views/badges'
-import { Milestone, viewMilestone } from '../views/milestones'
+import { type Badge, viewBadge } from '../views/badges'
+import { Job, viewJob } from '../views/jobs'
+import { Milestone, Progress, viewMilestone, viewProgress } from '../views/milestones'
 
 /** A badge by its id, or as the object that answers hold. */
 const badgeId = z.preprocess(
@@ -44,6 +49,7 @@ const Support = z.object({ badgeId: int() })
 
 const One = z.object({ milestone: Milestone })
 const Changed = z.object({ status: z.string(), milestone: Milestone })
+const Queued = z.object({ status: z.string(), job: Job, badge: z.string() })
 const LIST = '/systems/:system/milestones'
 const ITEM = `${LIST}/:milestone`
 
@@ -108,6 +114,48 @@ export const milestones = new Hono<Env>()
       const { row, badges } = await updateMilestone(caller, milestone, input, support)
       if (!row) throw notFound('milestone', 'id', c.req.param('milestone'))
       return c.json({ status: 'updated', milestone: show(row, badges, c.env.PUBLIC_ORIGIN) })
+    },
+  )
+
+  .post(
+    `${ITEM}/backfill`,
+    about('Award what a milestone leads to to who has reached it, in the background', Queued, {
+      status: 202,
+    }),
+    inMilestone,
+    body(z.object({})),
+    async (c) => {
+      const { scope, caller } = c.var
+      const found = findMilestone(scope.container.systemId, c.req.param('milestone'))
+      const { milestone, rows } = await scope.with(badgesOfMilestones(found))
+      const badge = rows[0].find(({ id }) => id === milestone.primaryBadgeId)
+      if (!badge) throw notFound('milestone', 'id', c.req.param('milestone'))
+      if (milestone.action !== 'issue') {
+        throw conflict('The milestone awards nothing: it queues applications')
+      }
+      const job = await createBackfill(caller, badge, milestone.id)
+      if (!job) throw notFound('milestone', 'id', c.req.param('milestone'))
+      caller.waitUntil(ringForJob(c.env, job.id))
+      return c.json({ status: 'queued', job: viewJob(job), badge: badge.slug }, 202)
+    },
+  )
+
+  .get(
+    '/systems/:system/progress/:email',
+    about("List an earner's progress towards each milestone", listOf('progress', Progress)),
+    inContainer,
+    query(ListQuery),
+    (c) => {
+      const { scope } = c.var
+      const origin = c.env.PUBLIC_ORIGIN
+      const view = (row: ProgressRow, badge: (id: number) => Badge | undefined) =>
+        viewProgress(row, badge, origin)
+      return sendListWithBadges<ProgressRow>(
+        c,
+        scope,
+        { plural: 'progress', view, badges: badgesOfMilestones },
+        listProgress(scope.container.systemId, c.req.param('email')),
+      )
     },
   )
 

@@ -19,14 +19,20 @@ import { badgePath, publicPath, type Slugs } from '../urls'
 import { filter } from '../values'
 import { type ApiDescription, DOCS_POLICY, docsPage } from '../views/docsPage'
 import { viewAssertion, viewBadgeClass, viewIssuer, viewRevoked } from '../views/openbadges'
-import { MAX_EARNABLE, pageOfAward, pageOfBadge, pageOfIssuer } from '../views/pageContents'
+import {
+  MAX_EARNABLE,
+  pageOfAward,
+  pageOfBadge,
+  pageOfEnded,
+  pageOfIssuer,
+} from '../views/pageContents'
 import {
   awardPage,
   badgePage,
+  endedPage,
   issuerPage,
   notFoundPage,
   PAGE_POLICY,
-  revokedPage,
 } from '../views/pages'
 
 /** Clients of the original demand at least its last version, `0.2.22`. */
@@ -106,8 +112,7 @@ export const publicRoutes = new Hono<Env>()
           row.revocationReason,
           origin,
         )
-        const { revocationReason } = row
-        return { json, html: () => revokedPage({ url: json.id, revocationReason }), gone: true }
+        return { json, html: () => endedPage(pageOfEnded(row, json.id, origin)), gone: true }
       }
       return {
         json: await viewAssertion(row, origin),

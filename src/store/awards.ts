@@ -2,7 +2,9 @@ import { type SQL, sql } from 'drizzle-orm'
 import { recordAwards } from '../events'
 import type { Place } from '../levels'
 import { assertionPath } from '../urls'
+import { expirySql } from '../validity'
 import type { BadgeRow } from './badges'
+import { fixed } from './db'
 import { tally } from './tallies'
 import { keepVersion, type Version, versionId } from './versions'
 
@@ -24,6 +26,7 @@ export type Earners = {
 }
 
 type BadgeId = Pick<BadgeRow, 'id' | 'systemId'>
+type Dated = BadgeId & Pick<BadgeRow, 'validFor'>
 
 /** The award to this earner will have this slug. */
 export const oneEarner = (email: string, slug: string): Earners => ({
@@ -54,16 +57,19 @@ export const manyEarners = (emails: string | SQL): Earners => ({
  * The same with terms for each.
  *
  * @param rows JSON array of objects with `email` and, where they have them, the members of `Terms`; in SQL
+ * @param badge the one that they are awarded
  */
-export function eachEarner(rows: SQL): Earners {
+export function eachEarner(rows: SQL, { validFor }: Pick<BadgeRow, 'validFor'>): Earners {
   const of = (name: string) => sql`json_extract(j.value, ${`$.${name}`}) as ${sql.identifier(name)}`
   /** Members are taken from the JSON once for each row: that is a third of what an award costs. */
-  const given = (...names: string[]) => sql`
+  const given = (names: string[], more = sql``) => sql`
     with given as materialized (
-      select j.key as place, ${sql.join(names.map(of), sql`, `)} from json_each(${rows}) j)`
+      select j.key as place, ${sql.join(names.map(of), sql`, `)}${more} from json_each(${rows}) j)`
+  // Whether a row says when it ends is asked only where the badge says it otherwise.
+  const says = sql`, ${validFor === null ? sql`1` : sql`json_type(j.value, '$.expires')`} as says`
   const terms = sql`
-    ${given('email', 'issuedOn', 'expires', 'narrative', 'evidence')}
-    select email, min(place) as place, issuedOn, expires, narrative, evidence from given
+    ${given(['email', 'issuedOn', 'expires', 'narrative', 'evidence'], says)}
+    select email, min(place) as place, issuedOn, expires, says, narrative, evidence from given
     where email is not null`
   return {
     one: false,
@@ -71,7 +77,7 @@ export function eachEarner(rows: SQL): Earners {
       ${terms} and not exists (${held(badge, sql`given.email`)}) group by email collate nocase`,
     all: sql`${terms} group by email collate nocase`,
     made: (op, { id, systemId }) => sql`
-      ${given('email', 'comment')}
+      ${given(['email', 'comment'])}
       select i.*, g.comment from (
         select email, comment, min(place) as place from given group by email collate nocase) g
       cross join badgeInstances i
@@ -95,7 +101,7 @@ export type Awards = {
   /** Milliseconds. */
   now: number
   origin: string
-  badge: BadgeId & Place
+  badge: Dated & Place
   version: Version
   earners: Earners
   /** The same for all, or what the rows of `earners` say of each. */
@@ -119,6 +125,16 @@ export const held = ({ id, systemId }: BadgeId, email: SQL, what: 'slug' | 'id' 
   select ${what === 'slug' ? sql`h.slug` : sql`h.id`} from badgeInstances h
   where h.systemId = ${systemId} and h.email = ${email} and h.badgeId = ${id} and h.revokedAt is null
   order by h.id desc limit 1`
+
+/**
+ * Since when award `i` of `badges b`, `systems s`, or its `tombstones t`, is not good, and why, in SQL. A suspended one is told of
+ * in the words for revoked ones, as Open Badges 1.x and 2.0 have no others.
+ */
+export const ending = fixed(sql`
+  coalesce(i.revokedAt, b.deletedAt, s.deletedAt, t.revokedAt, i.suspendedAt) as endedAt,
+  coalesce(i.revocationReason, t.revocationReason,
+    iif(i.suspendedAt is null or i.revokedAt > 0, null, 'Suspended' || coalesce(': ' || i.suspensionReason, '')))
+    as revocationReason`)
 
 /** A live badge with room for `count` more: a `limit` of null or 0 is none. */
 const hasRoom = (badgeId: number, count: SQL) => sql`
@@ -152,7 +168,8 @@ export function awardStatements(asked: Asked) {
     : earners.without(badge)
   const all = asked.partly ? sql`t.turn` : sql`(select count(*) from takers)`
   const room = earners.one ? sql`1` : all
-  const { issuedOn, expires, narrative, evidence } = terms === 'of each' ? OF_EACH(now) : terms
+  const { issuedOn, expires, narrative, evidence } =
+    terms === 'of each' ? OF_EACH(now, badge) : terms
   const change = [
     keepVersion(version, now),
     sql`
@@ -173,9 +190,13 @@ export function awardStatements(asked: Asked) {
 }
 
 /** The terms of a row `t` of `eachEarner`, in SQL. */
-const OF_EACH = (now: number) => ({
+const OF_EACH = (now: number, { validFor }: Dated) => ({
   issuedOn: sql`coalesce(t.issuedOn, ${now})`,
-  expires: sql`t.expires`,
+  // Who says that it never expires is heard, too.
+  expires:
+    validFor === null
+      ? sql`t.expires`
+      : sql`iif(t.says is null, ${expirySql(validFor, sql`coalesce(t.issuedOn, ${now})`)}, t.expires)`,
   narrative: sql`t.narrative`,
   evidence: sql`t.evidence`,
 })

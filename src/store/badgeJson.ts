@@ -22,7 +22,8 @@ export function badgeJson(origin: string): SQL {
       'limit', b."limit", 'unique', b."unique", 'created', ${isoText(sql`b.createdAt`)},
       'imageUrl', ${imageUrl('b', origin)}, 'type', b.type,
       'archived', json(case b.archived when 1 then 'true' else 'false' end)), '}')
-    || ${sql.join(containers, sql` || `)} || ',' ||
+    || ${sql.join(containers, sql` || `)} || ','
+    || case when b.validFor is null then '' else '"validFor":' || json_quote(b.validFor) || ',' end ||
     ltrim(json_object('criteriaUrl', b.criteriaUrl, ${list('criteria')}, ${list('alignments')},
       'evidenceType', b.evidenceType, ${list('categories')}, ${list('tags')}, 'milestones', json('[]')), '{')`
 }

@@ -1,5 +1,6 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Caller } from '../env'
+import { expiryOf } from '../validity'
 import type { Badge } from '../views/badges'
 import { recordApplications } from './applications'
 import { type Awards, countMade, eventsOf, held, manyEarners } from './awards'
@@ -60,7 +61,13 @@ export async function milestoneStatements(
       continue
     }
     const version = await freeze(badge, badge.shown)
-    const terms = { issuedOn: now, expires: null, comment: null, narrative: null, evidence: null }
+    const terms = {
+      issuedOn: now,
+      expires: expiryOf(badge.validFor, now),
+      comment: null,
+      narrative: null,
+      evidence: null,
+    }
     const awards = { op, now, origin: env.PUBLIC_ORIGIN, badge, version, earners, terms }
     change.push(...completionStatements(awards, takers))
     awarded.set(badge.id, awards)
@@ -94,7 +101,7 @@ function eligible(
       select j.value as email, min(j.key) as place from json_each(${emails}) j
       where not exists (${held({ id, systemId }, sql`j.value`)})
         and exists (select 1 ${holdings} and i.op = ${op})
-        and (select count(distinct i.badgeId) ${holdings} and i.revokedAt is null)
+        and (select count(distinct i.badgeId) ${holdings} and i.revokedAt is null and i.suspendedAt is null)
           >= (select numberRequired from milestones where id = ${milestoneId})
       group by j.value collate nocase) e`
 }
@@ -105,9 +112,9 @@ function completionStatements(awards: Awards, takers: SQL): SQL[] {
   return [
     keepVersion(version, now, sql`exists (select 1 from (${takers}))`),
     sql`
-      insert into badgeInstances (slug, systemId, badgeId, versionId, email, issuedOn, once, salt, op,
+      insert into badgeInstances (slug, systemId, badgeId, versionId, email, issuedOn, expires, once, salt, op,
         createdAt, updatedAt)
-      select lower(hex(randomblob(20))), b.systemId, b.id, ${versionId(version)}, e.email, ${now}, 1,
+      select lower(hex(randomblob(20))), b.systemId, b.id, ${versionId(version)}, e.email, ${now}, ${expiryOf(badge.validFor, now)}, 1,
         lower(hex(randomblob(16))), ${op}, ${now}, ${now}
       from (${takers}) e join badges b on b.id = ${badge.id} and b.deletedAt is null
       where b."limit" is null or b."limit" <= 0

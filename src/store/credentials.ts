@@ -1,4 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm'
+import { ending } from './awards'
 import type { Statement } from './db'
 
 /** Awards as their Open Badges 2.0 and 3.0 documents need them: with the version they stand on, and what was signed of them. */
@@ -16,6 +17,8 @@ export type AwardRow = {
   expires: number | null
   narrative: string | null
   evidence: string | null
+  /** When narrative or evidence were changed last. */
+  amendedAt: number | null
   badgeUid: string
   /** The badge of its version: JSON, as the contract shows it. */
   badge: string
@@ -48,9 +51,8 @@ const award = (more = sql``) => sql`
   select q.slug as asked, i.id as awardId, coalesce(i.slug, q.slug) as slug, i.systemId, i.email, i.salt, i.issuedOn,
     i.expires, i.narrative, i.evidence, b.uid as badgeUid, v.badge, v.issuerUid,
     m.mimetype as imageType, w.mimetype as imageTypeThen,
-    iif(e.withdrawnAt is null and r.withdrawnAt is null, c.created, null) as created, c.proof, c.jwt, c.statusIndex, l.uid as list, e.thumbprint as ed25519, r.thumbprint as rs256,
-    coalesce(i.revokedAt, b.deletedAt, s.deletedAt, t.revokedAt) as endedAt,
-    coalesce(i.revocationReason, t.revocationReason) as revocationReason${more}`
+    iif(e.withdrawnAt is null and r.withdrawnAt is null and c.proof is not null, c.created, null) as created, c.proof, c.jwt, c.statusIndex, l.uid as list, e.thumbprint as ed25519, r.thumbprint as rs256,
+    i.amendedAt, ${ending}${more}`
 
 const joins = sql`
   left join badges b on b.id = i.badgeId
@@ -90,6 +92,8 @@ export const findAwardImage = (slug: string): Statement<ImageBytes> => sql<Image
 
 export type NewCredential = {
   awardId: number
+  /** That of the award as it was signed. */
+  amendedAt: number | null
   created: number
   ed25519KeyId: number
   proof: Uint8Array
@@ -101,16 +105,17 @@ export type NewCredential = {
 
 /**
  * Keeps what was signed of an award that still holds, unless somebody has signed it, or taken its place in the list, before. One
- * that was signed by a key that is withdrawn is signed again, and keeps its place.
+ * that was signed by a key that is withdrawn, or has been amended since, is signed again, and keeps its place.
  */
 export const keepCredential = (made: NewCredential): SQL => sql`
   insert into credentials (awardId, created, ed25519KeyId, proof, rs256KeyId, jwt, statusListId, statusIndex)
   select i.id, ${made.created}, ${made.ed25519KeyId}, ${made.proof}, ${made.rs256KeyId}, ${made.jwt},
     ${made.statusListId}, ${made.statusIndex}
   from badgeInstances i join badges b on b.id = i.badgeId join systems s on s.id = i.systemId
-  where i.id = ${made.awardId} and i.revokedAt is null and b.deletedAt is null and s.deletedAt is null
+  where i.id = ${made.awardId} and i.amendedAt is ${made.amendedAt}
+    and i.revokedAt is null and i.suspendedAt is null and b.deletedAt is null and s.deletedAt is null
   on conflict (awardId) do update set created = excluded.created, ed25519KeyId = excluded.ed25519KeyId, proof = excluded.proof,
     rs256KeyId = excluded.rs256KeyId, jwt = excluded.jwt
-    where exists (select 1 from signingKeys k
+    where credentials.proof is null or exists (select 1 from signingKeys k
       where k.id in (credentials.ed25519KeyId, credentials.rs256KeyId) and k.withdrawnAt > 0)
   on conflict do nothing`

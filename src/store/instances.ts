@@ -8,8 +8,17 @@ import { recordEvent } from '../events'
 import type { Container } from '../levels'
 import { forget } from '../publicCache'
 import { awardPaths, statusListPath } from '../urls'
+import { expiryOf } from '../validity'
 import type { Badge } from '../views/badges'
-import { type Awards, awardStatements, type Earners, held, manyEarners, oneEarner } from './awards'
+import {
+  type Awards,
+  awardStatements,
+  type Earners,
+  ending,
+  held,
+  manyEarners,
+  oneEarner,
+} from './awards'
 import { type BadgeRow, badgeColumns, imageType, within } from './badges'
 import { mayGuess } from './codeMisses'
 import { claimStatements, isClaimable } from './codes'
@@ -21,12 +30,15 @@ import { tally } from './tallies'
 import { freeze } from './versions'
 
 export type InstanceRow = typeof badgeInstances.$inferSelect
+/** The same with the slug of the award that it took the place of. */
+export type LinkedInstance = InstanceRow & { renewed: string | null }
 /** The same with what its badge's image is; null of a remote one. */
 export type PicturedInstance = InstanceRow & { imageType: string | null }
 
 /** What a request may say of an award. Times are milliseconds. */
 export type AwardInput = {
   issuedOn?: number | null
+  /** Null: never. Absent: as the badge says. */
   expires?: number | null
   comment?: string | null
   narrative?: string | null
@@ -145,6 +157,7 @@ export async function awardsOf(
   earners: Earners,
   input: AwardInput,
 ): Promise<Awards> {
+  const issuedOn = input.issuedOn ?? now
   return {
     op,
     now,
@@ -153,8 +166,8 @@ export async function awardsOf(
     version: await freeze(row, shown),
     earners,
     terms: {
-      issuedOn: input.issuedOn ?? now,
-      expires: input.expires ?? null,
+      issuedOn,
+      expires: input.expires === undefined ? expiryOf(row.validFor, issuedOn) : input.expires,
       comment: input.comment ?? null,
       narrative: input.narrative ?? null,
       evidence: input.evidence ?? null,
@@ -209,15 +222,25 @@ export function refusalOf(state: State | undefined, hasCode: boolean): Refusal {
 
 // ── Look-ups ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** An award `i`. */
+export const linkedInstance = (which: SQL): Statement<LinkedInstance> => sql<LinkedInstance>`
+  select i.*, (select o.slug from badgeInstances o where o.id = i.renews) as renewed
+  from badgeInstances i where ${which}`
+
 /** The newest live award of a badge to an earner. */
-export const findInstance = (badgeId: SQL, systemId: SQL, email: string): Statement<InstanceRow> =>
+export const findInstance = (badgeId: SQL, systemId: SQL, email: string) =>
+  linkedInstance(sql`i.systemId = ${systemId} and i.email = ${email}
+      and i.badgeId = ${badgeId} and i.revokedAt is null
+    order by i.id desc limit 1`)
+
+/** The newest award of a badge to an earner, whether it stands or not. */
+export const findEver = (badgeId: SQL, systemId: SQL, email: string): Statement<InstanceRow> =>
   sql<InstanceRow>`
     select * from badgeInstances where systemId = ${systemId} and email = ${email}
-      and badgeId = ${badgeId} and revokedAt is null
-    order by id desc limit 1`
+      and badgeId = ${badgeId} order by id desc limit 1`
 
-/** `live` are all that were not revoked: the `valid` ones and the `expired`. */
-export const AWARD_STATES = ['live', 'valid', 'expired', 'revoked'] as const
+/** `live` are all that were not revoked: the `valid` ones, the `expired` and the `suspended`. */
+export const AWARD_STATES = ['live', 'valid', 'expired', 'suspended', 'revoked'] as const
 
 /** Which awards a list shows. Times are milliseconds; `until` is not among them. */
 export type AwardFilter = {
@@ -227,17 +250,29 @@ export type AwardFilter = {
   now: number
 }
 
+/** All awards that were not revoked. */
+export const liveAwards = (now: number): AwardFilter => ({
+  state: 'live',
+  since: null,
+  until: null,
+  now,
+})
+
 const isDated = ({ since, until }: AwardFilter) => since !== null || until !== null
 
-/** `+` keeps SQLite from the index of those that live, which knows no dates. */
-const ended = (filter: AwardFilter) => (isDated(filter) ? sql`+i.revokedAt` : sql`i.revokedAt`)
+/** `+` keeps SQLite from the index of those that live, which knows no dates, and of which few are suspended. */
+const ended = (filter: AwardFilter) =>
+  isDated(filter) || filter.state === 'suspended' ? sql`+i.revokedAt` : sql`i.revokedAt`
 
 /** @param from the least date, where it is not that of the filter */
 const passes = (filter: AwardFilter, from = filter.since) => {
   const { state, until, now } = filter
   return sql.join([
     state === 'revoked' ? sql`${ended(filter)} is not null` : sql`${ended(filter)} is null`,
-    ...(state === 'valid' ? [sql` and (i.expires is null or i.expires > ${now})`] : []),
+    ...(state === 'valid'
+      ? [sql` and i.suspendedAt is null and (i.expires is null or i.expires > ${now})`]
+      : []),
+    ...(state === 'suspended' ? [sql` and i.suspendedAt is not null`] : []),
     ...(state === 'expired' ? [sql` and i.expires <= ${now}`] : []),
     ...(from === null ? [] : [sql` and i.issuedOn >= ${from}`]),
     ...(until === null ? [] : [sql` and i.issuedOn < ${until}`]),
@@ -315,7 +350,7 @@ export function listAwards(container: Container, filter: AwardFilter): List<Pict
 /** The awards to an earner of the badges in a container, in id order. */
 export function listInstancesOf(
   container: Container,
-  email: string,
+  email: string | SQL,
   filter: AwardFilter,
 ): List<PicturedInstance> {
   const from = sql`from badgeInstances i join badges b on b.id = i.badgeId
@@ -340,9 +375,14 @@ export type PublicRow = BadgeRow & {
   /** What its badge's image is, and was when it was awarded; null of a remote one. */
   imageType: string | null
   imageTypeThen: string | null
-  /** When it stopped being valid: revoked, or its badge or system deleted. */
+  /** When it stopped being valid: revoked, suspended, or its badge or system deleted. */
   endedAt: number | null
   revocationReason: string | null
+  revokedAt: number | null
+  suspendedAt: number | null
+  suspensionReason: string | null
+  /** The slug of the award that took its place. */
+  renewedBy: string | null
 }
 
 /** What an assertion URL tells: the award with its badge, or only that it has ended. */
@@ -351,8 +391,8 @@ export const findPublicInstance = (slug: string): Statement<PublicRow> => sql<Pu
     ${imageType} as imageType,
     (select m.mimetype from badgeVersions v join images m on m.id = v.imageId
       where v.id = i.versionId) as imageTypeThen,
-    coalesce(i.revokedAt, b.deletedAt, s.deletedAt, t.revokedAt) as endedAt,
-    coalesce(i.revocationReason, t.revocationReason) as revocationReason
+    (select n.slug from badgeInstances n where n.renews = i.id) as renewedBy,
+    i.revokedAt, i.suspendedAt, i.suspensionReason, ${ending}
   from (select ${slug} as slug) q
   left join badgeInstances i on i.slug = q.slug
   left join badges b on b.id = i.badgeId

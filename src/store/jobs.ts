@@ -138,8 +138,8 @@ export type Choice =
   | { job: number }
   | { emails?: string[] | null; since?: number | null; until?: number | null }
 
-/** How many rows a chunk of revocations has. */
-const REVOKED_AT_ONCE = 500
+/** How many rows a chunk has of what a query chose. */
+const AT_ONCE = 500
 
 /**
  * Keeps a job of revocations: its rows are looked up in the transaction that makes it. It takes as many as a job of awards, the oldest
@@ -151,9 +151,42 @@ export async function createRevocation(
   choice: Choice,
   reason: string | null,
 ): Promise<JobRow | undefined> {
+  return createFrom(caller, badge, { kind: 'revoke', reason }, chosenOf(badge, choice))
+}
+
+/**
+ * Keeps a job that awards the primary badge of a milestone to who has reached it by now, the first ones first. Who ever had the badge
+ * is left out: a milestone gives nothing back that was revoked.
+ */
+export const createBackfill = (
+  caller: Caller,
+  badge: BadgeRow,
+  milestoneId: number,
+): Promise<JobRow | undefined> =>
+  createFrom(
+    caller,
+    badge,
+    { kind: 'issue', reason: null },
+    sql`
+    select e.id, e.email, null as slug from (
+      select min(i.id) as id, i.email, count(distinct i.badgeId) as n
+      from milestoneBadges s cross join badgeInstances i on i.badgeId = s.badgeId
+      where s.milestoneId = ${milestoneId} and i.revokedAt is null and i.suspendedAt is null
+      group by i.email) e
+    where e.n >= (select numberRequired from milestones where id = ${milestoneId})
+      and not exists (select 1 from badgeInstances h
+        where h.systemId = ${badge.systemId} and h.email = e.email and h.badgeId = ${badge.id})`,
+  )
+
+/** Keeps a job whose rows, `(id, email, slug)`, are chosen by a query. */
+async function createFrom(
+  caller: Caller,
+  badge: BadgeRow,
+  what: { kind: JobRow['kind']; reason: string | null },
+  chosen: SQL,
+): Promise<JobRow | undefined> {
   const uid = await uidOf(caller.op)
-  const job = { ...newJob(caller, badge, uid), kind: 'revoke', state: 'running', reason, rows: 0 }
-  const chosen = chosenOf(badge, choice)
+  const job = { ...newJob(caller, badge, uid), ...what, state: 'running', rows: 0 }
   const jobId = sql`(select id from jobs where uid = ${uid})`
   return begin(caller, badge, uid, [
     insertIf(jobs, job, isLive(badge)),
@@ -163,8 +196,8 @@ export async function createRevocation(
         json_group_array(json_object('n', x.n, 'email', x.email, 'slug', x.slug) order by x.n)
       from (
         select i.email, i.slug, row_number() over (order by i.id) - 1 as n
-        from (${chosen} order by i.id limit ${MAX_ROWS}) i) x
-      where ${jobId} is not null group by x.n / ${REVOKED_AT_ONCE}`,
+        from (select * from (${chosen}) order by id limit ${MAX_ROWS}) i) x
+      where ${jobId} is not null group by cast(x.n / ${AT_ONCE} as integer)`,
     sql`
       update jobs set rows = x.n, state = case when x.n = 0 then 'done' else state end,
         endedAt = case when x.n = 0 then createdAt end
@@ -358,7 +391,7 @@ export async function awardChunk(caller: Caller, job: JobRow, badge: Awardable) 
     origin: env.PUBLIC_ORIGIN,
     badge: row,
     version: await freeze(row, shown),
-    earners: eachEarner(rows),
+    earners: eachEarner(rows, row),
     terms: 'of each',
     slug: null,
     repeat: false,

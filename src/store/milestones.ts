@@ -96,6 +96,27 @@ export const knownBadges = (systemId: SQL, ids: readonly number[]): Statement<{ 
     select id from badges where systemId = ${systemId} and deletedAt is null
       and id in (select value from json_each(${JSON.stringify(ids)}))`
 
+/** How far an earner is with a milestone: the support badges held, JSON, and the award of its primary badge. */
+export type ProgressRow = MilestoneRow & { heldBadgeIds: string; award: string | null }
+
+/** The milestones of a system with how far an earner is, in id order. What is suspended does not count. */
+export function listProgress(systemId: SQL, email: string): List<ProgressRow> {
+  const { rows, ...list } = listMilestones(systemId, null)
+  return {
+    ...list,
+    rows: (stretch) => sql<ProgressRow>`
+      select m.*,
+        (select json_group_array(distinct i.badgeId) from milestoneBadges s cross join badgeInstances i
+          where s.milestoneId = m.id and i.systemId = m.systemId and i.email = ${email} and i.badgeId = s.badgeId
+            and i.revokedAt is null and i.suspendedAt is null) as heldBadgeIds,
+        (select h.slug from badgeInstances h
+          where h.systemId = m.systemId and h.email = ${email} and h.badgeId = m.primaryBadgeId and h.revokedAt is null
+          order by h.id desc limit 1) as award
+      from (${rows(stretch)}) m order by m.id`,
+    keyOf: ({ id }) => [id],
+  }
+}
+
 /** What a request may say of a milestone. An absent member of a PUT leaves what stands. */
 export type MilestoneInput = Partial<{
   primaryBadgeId: number

@@ -8,6 +8,7 @@ import { levels } from '../levels'
 import type { Attempt } from '../retries'
 import { awardPaths } from '../urls'
 import { type ApplicationRow, applicationColumns } from './applications'
+import type { ChangeRow } from './awardLife'
 import { badgesOf, imageType } from './badges'
 import type { CodeRow } from './codes'
 import { type Statement, updateWhere } from './db'
@@ -84,6 +85,11 @@ export function personalData(systemId: SQL, email: string) {
         from badgeInstances i where i.id in (${awardsTo(systemId, email)})
           ${stretch('i.id', after, limit)}`,
       true,
+    ),
+    awardChanges: byId(
+      (after, limit) => sql<ChangeRow>`
+        select c.*, (select slug from badgeInstances where id = c.awardId) as award from awardChanges c
+        where c.awardId in (${awardsTo(systemId, email)}) ${stretch('c.id', after, limit)}`,
     ),
     claimCodes: byId(
       (after, limit) => sql<CodeRow>`
@@ -215,6 +221,7 @@ export async function erase(
       sql`delete from applications where id in (${applied})`,
       ...endCredentials(mine),
       releaseCredentials(mine),
+      sql`delete from awardChanges where awardId in (${mine})`,
       sql`delete from badgeInstances where id in (${mine})`,
     ],
     read: [committed(op)],

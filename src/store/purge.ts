@@ -119,9 +119,11 @@ const steps = (): SQL[] => [
   // Of its credential the bit stays, in a list that goes on.
   releaseCredentials(sql`select i.id from badgeInstances i
     where i.badgeId in ${deadBadges} and exists (${entombed(sql`i.slug`)}) limit ${ROWS}`),
+  remove('awardChanges', sql`awardId in (select id from badgeInstances where ${inDeadBadges})`),
   remove(
     'badgeInstances',
     sql`${inDeadBadges} and exists (${entombed(sql`slug`)})
+      and not exists (select 1 from awardChanges c where c.awardId = badgeInstances.id)
       and not exists (select 1 from credentials c where c.awardId = badgeInstances.id)`,
   ),
   // The last list of a deleted system ends all there was; only then nobody has to sign any more.

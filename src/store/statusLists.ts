@@ -103,6 +103,13 @@ export const endCredentials = (awards: SQL, done: SQL = sql`1`): SQL[] => [
   sql`update credentials set ended = 1 where awardId in (${awards}) and ended = 0 and ${done}`,
 ]
 
+/** Takes the bits back of awards that stand again, in SQL, if `done`. */
+export const restoreCredentials = (awards: SQL, done: SQL): SQL[] => [
+  sql`update statusLists set revision = revision + 1
+    where id in (select statusListId from credentials where awardId in (${awards}) and ended = 1) and ${done}`,
+  sql`update credentials set ended = 0 where awardId in (${awards}) and ended = 1 and ${done}`,
+]
+
 /** The lists that hold credentials of awards, in SQL. */
 export const listsOf = (awards: SQL): Statement<{ uid: string }> => sql<{ uid: string }>`
   select uid from statusLists

@@ -7,6 +7,7 @@ import { failed, passed, unknown, type Verdict } from './steps'
 
 const UNREACHABLE = unknown('The list of revoked credentials could not be fetched')
 const REVOKED = failed('Its issuer has revoked it')
+const SUSPENDED = failed('Its issuer has suspended it')
 const STANDS = passed('Its issuer has not revoked it')
 
 /** 8 million entries; the smallest list has 131,072 (Bitstring Status List 1.0 §2.2). */
@@ -63,8 +64,8 @@ async function judgeBit(
   const bit = await bitAt(textOf(subject.encodedList) ?? '', entry.statusListIndex)
   if (bit === null) return failed('Its list of revoked credentials has no such place')
   // Other purposes say nothing against a credential.
-  const isHarmful = ['revocation', 'suspension'].includes(String(entry.statusPurpose))
-  return bit && isHarmful ? REVOKED : STANDS
+  const verdicts: Record<string, Verdict> = { revocation: REVOKED, suspension: SUSPENDED }
+  return (bit && verdicts[String(entry.statusPurpose)]) || STANDS
 }
 
 /** A list as the issuer of the credential has signed it; or what is wrong with it. */

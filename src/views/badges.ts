@@ -41,6 +41,8 @@ export const Badge = z
     system: System,
     issuer: Issuer.optional(),
     program: Program.optional(),
+    /** How long an award is good that says nothing of it. */
+    validFor: z.string().optional(),
     criteriaUrl: z.string(),
     criteria: z.array(Criterion),
     alignments: z.array(Alignment),
@@ -87,6 +89,7 @@ export function viewBadge(row: BadgeRow, origin: string): Badge {
     type: row.type,
     archived: row.archived === 1,
     ...viewContainers(row, origin),
+    ...(row.validFor !== null && { validFor: row.validFor }),
     criteriaUrl: row.criteriaUrl,
     criteria,
     alignments,

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import type { Columns } from '../exports'
-import type { InstanceRow } from '../store/instances'
+import type { InstanceRow, LinkedInstance, PicturedInstance } from '../store/instances'
 import { assertion2Path, assertionPath, credentialPath, image2Path } from '../urls'
 import { Badge } from './badges'
 import { iso, isoOrNull } from './times'
@@ -33,6 +33,10 @@ export const Instance = z
     evidence: z.array(Evidence).optional(),
     revoked: z.iso.datetime().optional(),
     revocationReason: z.string().optional(),
+    suspended: z.iso.datetime().optional(),
+    suspensionReason: z.string().optional(),
+    /** The slug of the award that this one took the place of. */
+    renews: z.string().optional(),
     urls: z.object({
       page: z.string(),
       openBadges2: z.string(),
@@ -90,6 +94,49 @@ export const viewListed = (
   ...viewInstance(row, badge, origin, imageType),
   ...(row.revokedAt !== null && { revoked: iso(row.revokedAt) }),
   ...(row.revocationReason && { revocationReason: row.revocationReason }),
+  ...(row.suspendedAt !== null && { suspended: iso(row.suspendedAt) }),
+  ...(row.suspensionReason && { suspensionReason: row.suspensionReason }),
+})
+
+const renewal = ({ renewed }: LinkedInstance) => renewed !== null && { renews: renewed }
+
+/** An award as the answers to changes show it: without what may change again, as a repeated request is answered the same. */
+export const viewLinked = (
+  row: LinkedInstance,
+  badge: Badge | null,
+  origin: string,
+  imageType: string | null | undefined,
+): Instance => ({
+  ...viewInstance(row, badge, origin, imageType),
+  ...renewal(row),
+})
+
+/** An award as it stands now, by itself. */
+export const viewOne = (
+  row: LinkedInstance,
+  badge: Badge | null,
+  origin: string,
+  imageType: string | null | undefined,
+): Instance => ({
+  ...viewListed(row, badge, origin, imageType),
+  ...renewal(row),
+})
+
+/** An award as messages tell of it: the contract's members, without the badge, which stands beside it. */
+export const tellOf = ({
+  slug,
+  email,
+  expires,
+  issuedOn,
+  claimCode,
+  assertionUrl,
+}: Omit<Instance, 'badge' | 'urls'>) => ({
+  slug,
+  email,
+  expires,
+  issuedOn,
+  claimCode,
+  assertionUrl,
 })
 
 /** What a file of awards has beside each other. A bulk job takes it back: those that it knows are called as there. */
@@ -105,4 +152,14 @@ export const instanceColumns: Columns<Instance> = {
   assertionUrl: ({ assertionUrl }) => assertionUrl,
   revoked: ({ revoked }) => revoked,
   revocationReason: ({ revocationReason }) => revocationReason,
+  suspended: ({ suspended }) => suspended,
+  suspensionReason: ({ suspensionReason }) => suspensionReason,
 }
+
+/** How a list shows awards of several badges. */
+export const listedWithBadges = (origin: string) => ({
+  plural: 'instances',
+  columns: instanceColumns,
+  view: (row: PicturedInstance, badge: (id: number) => Badge | undefined) =>
+    viewListed(row, badge(row.badgeId) ?? null, origin, row.imageType),
+})

@@ -125,7 +125,7 @@ async function subjectId(credential: string): Promise<string> {
 export type Credential = Awaited<ReturnType<typeof viewCredential>>
 
 /**
- * The credential of an award, the same bytes whenever it is asked for: it follows from the award, which never changes, and the
+ * The credential of an award, the same bytes whenever it is asked for, until it is amended: it follows from the award and the
  * version of the badge that it stands on.
  *
  * @param place the status list and its index in there
@@ -138,14 +138,15 @@ export async function viewCredential(
   const badge = JSON.parse(row.badge) as Badge
   const id = origin + credentialPath(row.slug)
   const list = origin + statusListPath(place.list)
-  const validFrom = isoSeconds(row.issuedOn)
+  // Of two credentials with one id the one with the later `validFrom` counts: section 4.1.1 of the API.
+  const validFrom = isoSeconds(Math.max(row.issuedOn, row.amendedAt ?? row.issuedOn))
   return {
     '@context': CONTEXTS,
     id,
     type: ['VerifiableCredential', 'OpenBadgeCredential'],
     name: badge.name,
     issuer: issuerOf(badge, row.issuerUid, origin),
-    awardedDate: validFrom,
+    awardedDate: isoSeconds(row.issuedOn),
     validFrom,
     ...(row.expires !== null && { validUntil: isoSeconds(row.expires) }),
     credentialSubject: {

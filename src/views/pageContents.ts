@@ -18,7 +18,7 @@ import {
 import { listsOf } from './badges'
 import { carries } from './instances'
 import { slugsOf } from './openbadges'
-import type { AwardPage, BadgePage, IssuerPage } from './pages'
+import type { AwardPage, BadgePage, EndedPage, IssuerPage } from './pages'
 
 /** From rows to what the pages for people say. */
 
@@ -80,6 +80,17 @@ export function pageOfAward(row: PublicRow, origin: string, now: number): AwardP
       verify: origin + VERIFY_PATH,
     },
   }
+}
+
+/** What is left to say of an award that has ended. */
+export function pageOfEnded(row: PublicRow, url: string, origin: string): EndedPage {
+  const { revokedAt, suspendedAt, suspensionReason, renewedBy, revocationReason } = row
+  const next = renewedBy === null ? null : origin + assertionPath(renewedBy)
+  if (next !== null) return { url, how: 'renewed', reason: null, next }
+  const isSuspended = revokedAt === null && suspendedAt !== null && row.endedAt === suspendedAt
+  return isSuspended
+    ? { url, how: 'suspended', reason: suspensionReason, next }
+    : { url, how: 'revoked', reason: revocationReason, next }
 }
 
 export function pageOfBadge(row: BadgeRow, slugs: Slugs, origin: string): BadgePage {

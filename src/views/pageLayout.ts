@@ -11,7 +11,7 @@ export type Html = ReturnType<typeof html>
  */
 export const PAGE_POLICY = [
   "default-src 'none'",
-  "style-src 'sha256-VAAQ1UUjMr8bnpGf+PCWp0Y+Ifr8CjTfC38qowayodY='",
+  "style-src 'sha256-XJw/H8imA1xhcs8xMhiwd5aiRWEjvntPwOx6e05B8Y0='",
   "script-src 'sha256-XAsoNYCRfl60J4uIPc2V+8zrsi+Pgs28AipClpzWhMg='",
   // What the script asks for: our own documents, and our own verification of them.
   "connect-src 'self'",

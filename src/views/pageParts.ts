@@ -39,6 +39,8 @@ const signs = {
   expired: 'M12 6.5V12l3.5 2.5',
   archived: 'M7 12h10',
   revoked: 'M8 8l8 8m0-8l-8 8',
+  suspended: 'M9.5 8v8m5-8v8',
+  renewed: 'M7 12h10m-4-4l4 4-4 4',
 }
 
 export function notice(kind: keyof typeof signs, word: string, text: Html): Html {

@@ -65,7 +65,7 @@ time { white-space: nowrap }
 .status p { color: var(--ink) }
 .status span { display: block; margin-top: .25rem }
 .valid { color: var(--good); background: var(--good-bg) }
-.expired, .archived { color: var(--late); background: var(--late-bg) }
+.expired, .archived, .suspended, .renewed { color: var(--late); background: var(--late-bg) }
 .revoked { color: var(--bad); background: var(--bad-bg) }
 .head { display: grid; gap: 1.25rem }
 .body { margin-top: 2rem; display: grid; gap: 2rem }

@@ -63,5 +63,11 @@ export type IssuerPage = {
   more: boolean
 }
 
-/** What is left to say about a revoked award: nothing of the earner, nothing of the badge. */
-export type RevokedPage = { url: string; revocationReason: string | null }
+/** What is left to say about an award that has ended: nothing of the earner, nothing of the badge. */
+export type EndedPage = {
+  url: string
+  how: 'revoked' | 'suspended' | 'renewed'
+  reason: string | null
+  /** The page of the award that took its place. */
+  next: string | null
+}

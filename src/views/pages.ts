@@ -17,7 +17,7 @@ import {
   section,
   tags,
 } from './pageParts'
-import type { AwardPage, BadgePage, IssuerPage, RevokedPage } from './pageTypes'
+import type { AwardPage, BadgePage, EndedPage, IssuerPage } from './pageTypes'
 
 export { PAGE_POLICY } from './pageLayout'
 export type * from './pageTypes'
@@ -129,13 +129,31 @@ ${earnable(page)}
   return shell(head, content, footer(page))
 }
 
-/** The page of a revoked award: says that it was revoked, and nothing of the earner. */
-export function revokedPage(page: RevokedPage): string {
-  const title = 'This badge was revoked'
-  const text = 'The organisation that awarded it has withdrawn it. It no longer counts as proof.'
+const ENDINGS = {
+  revoked: {
+    word: 'Revoked',
+    title: 'This badge was revoked',
+    text: 'The organisation that awarded it has withdrawn it. It no longer counts as proof.',
+  },
+  suspended: {
+    word: 'Suspended',
+    title: 'This badge is suspended',
+    text: 'The organisation that awarded it has suspended it. It does not count as proof until it is reinstated.',
+  },
+  renewed: {
+    word: 'Renewed',
+    title: 'This badge was renewed',
+    text: 'Another award has taken its place.',
+  },
+} as const
+
+/** The page of an award that has ended, or rests: says so, and nothing of the earner. */
+export function endedPage(page: EndedPage): string {
+  const { word, title, text } = ENDINGS[page.how]
   const content = html`<article class="plain">
 <h1>${title}</h1>
-${notice('revoked', 'Revoked', html`${text}${reason(page.revocationReason)}`)}
+${notice(page.how, word, html`${text}${reason(page.reason)}`)}
+${page.next && html`<p>${link(page.next, 'See the award that counts now')}</p>`}
 </article>`
   return shell({ title, description: text, url: page.url, indexed: false }, content)
 }

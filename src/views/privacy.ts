@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { messageOf } from '../events'
 import type { personalData } from '../store/privacy'
 import { Application, Review, viewApplication, viewReview } from './applications'
+import { AwardChange, viewChange } from './awardChanges'
 import type { Badge } from './badges'
 import { ClaimCode, viewCode } from './codes'
 import { DeliveryAttempt, SystemEvent, viewAttempt } from './deliveries'
@@ -20,6 +21,7 @@ export const PersonalData = z
         evidence: z.array(z.looseObject({})),
       }),
     ),
+    awardChanges: z.array(AwardChange),
     claimCodes: z.array(ClaimCode),
     applications: z.array(Application),
     assignments: z.array(
@@ -48,6 +50,7 @@ export const personalViews = (origin: string): Views => ({
     narrative: row.narrative,
     evidence: row.evidence === null ? [] : JSON.parse(row.evidence),
   }),
+  awardChanges: viewChange,
   claimCodes: viewCode,
   applications: (row, badge) => viewApplication(row, badge(row.badgeId)),
   assignments: ({ slug, assignedExpiration }) => ({

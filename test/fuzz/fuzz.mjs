@@ -185,6 +185,7 @@ class World {
       case 'email':
         return this.#once(place, fresh, async () => {
           const email = `${unique('earner')}@example.org`
+          if (path.endsWith('/progress')) return email
           const list = path.includes('/badges/')
             ? path
             : `${path.replace(/\/instances$/, '')}/badges/${await this.value(path.replace(/\/instances$/, '/badges'), 'badge', false)}/instances`
@@ -292,7 +293,9 @@ const world = new World()
  */
 async function filled({ method, path }) {
   const usesUp =
-    method === 'DELETE' || method === 'PUT' || /\/(?:secret|rotate|recover|redeliver)/.test(path)
+    method === 'DELETE' ||
+    method === 'PUT' ||
+    /\/(?:secret|rotate|recover|redeliver)|\/(?:suspend|reinstate|renew)$/.test(path)
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
   let there = ''
   for (const segment of path.split('/').slice(1)) {

@@ -56,6 +56,8 @@ const REST = [
   "insert into tombstones values ('assertion', 'long-gone', 1, 'Closed')",
   `insert into jobs (uid, systemId, badgeId, kind, state, key, rows, next, succeeded, endedAt, op, createdAt, updatedAt)
     select 'a-job', systemId, id, 'issue', 'done', 'master', 1, 1, 1, 2, 'op', 1, 2 from badges limit 1`,
+  `insert into awardChanges (systemId, awardId, kind, at, key, op)
+    select systemId, id, 'suspended', 1, 'master', 'op' from badgeInstances limit 1`,
   `insert into jobChunks select id, 0, 1, '[{"n":0,"email":"ada@example.org","state":"issued"}]' from jobs`,
   "insert into attempts select id, 99, 1, 2, null, 'timeout', null from deliveries limit 1",
 ]

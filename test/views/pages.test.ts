@@ -4,11 +4,11 @@ import {
   awardPage,
   type BadgePage,
   badgePage,
+  endedPage,
   type IssuerPage,
   issuerPage,
   notFoundPage,
   PAGE_POLICY,
-  revokedPage,
 } from '../../src/views/pages'
 
 const badge: AwardPage['badge'] = {
@@ -102,13 +102,20 @@ const issuer: IssuerPage = {
   more: false,
 }
 
-const revoked = { url: award.url, revocationReason: 'Awarded by mistake.' }
+const revoked = {
+  url: award.url,
+  how: 'revoked',
+  reason: 'Awarded by mistake.',
+  next: null,
+} as const
 
 const every = {
   award: awardPage(award),
   badge: badgePage(classPage),
   issuer: issuerPage(issuer),
-  revoked: revokedPage(revoked),
+  revoked: endedPage(revoked),
+  suspended: endedPage({ ...revoked, how: 'suspended' }),
+  renewed: endedPage({ ...revoked, how: 'renewed', reason: null, next: issuer.url }),
   'not found': notFoundPage(),
 }
 
@@ -213,7 +220,7 @@ describe('hostile text', () => {
       badges: [{ name: evil, strapline: evil, image: evil, url: evil }],
       more: true,
     }),
-    revoked: revokedPage({ url: evil, revocationReason: evil }),
+    ended: endedPage({ url: evil, how: 'revoked', reason: evil, next: evil }),
   }
 
   it.each(Object.entries(pages))('stays text on the %s page', (_, page) => {
@@ -500,7 +507,15 @@ describe('the page of a revoked badge', () => {
     expect(every.revoked).toContain('<h1>This badge was revoked</h1>')
     expect(text(every.revoked)).toContain('Reason given: Awarded by mistake.')
     expect(every.revoked).toContain('<meta name="robots" content="noindex">')
-    expect(revokedPage({ ...revoked, revocationReason: null })).not.toContain('Reason given')
+    expect(endedPage({ ...revoked, reason: null })).not.toContain('Reason given')
+  })
+
+  it('tells a suspension and a renewal from it, and leads to the award that counts', () => {
+    expect(every.suspended).toContain('<h1>This badge is suspended</h1>')
+    expect(text(every.suspended)).toContain('until it is reinstated')
+    expect(every.renewed).toContain('<h1>This badge was renewed</h1>')
+    expect(every.renewed).toContain(`href="${issuer.url}"`)
+    expect(every.suspended).not.toContain('See the award')
   })
 })
 
