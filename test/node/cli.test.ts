@@ -138,7 +138,7 @@ describe('an organisation', { shuffle: false }, () => {
       })
       expect(await (await fetch(badge.imageUrl)).text()).toContain('viewBox="0 0 8 8"')
       expect(await json('badges', 'list', 'city')).toHaveLength(1)
-      const filters = ['--search', 'zine maker', '--updated-since', '2020-01-01', '--sort=-name']
+      const filters = ['--search', 'did they', '--updated-since', '2020-01-01', '--sort=-name']
       expect(await json('badges', 'list', 'city', ...filters)).toHaveLength(1)
       expect(await json('badges', 'list', 'city', '--tag', 'none')).toHaveLength(0)
       expect((await run('badges', 'show', 'city/badges/zine')).out).toMatch(/^slug +zine$/m)
