@@ -1729,7 +1729,9 @@ export interface AtApplicationsQueue {
     limit?: number
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
+    /** Applications that nobody has taken: `true` only these, `false` all others, `any` both (the default) */
     free?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** Only those that the reviewer with this address has taken */
     assignedTo?: string
   }, options?: Options): Promise<{
     applications: Array<Application>
@@ -1747,7 +1749,9 @@ export interface AtApplicationsQueue {
     limit?: number
     /** The whole list as a file: `csv`, or `ndjson` */
     format?: 'json' | 'csv' | 'ndjson' | ''
+    /** Applications that nobody has taken: `true` only these, `false` all others, `any` both (the default) */
     free?: 'true' | 'false' | 'any' | '1' | '0' | ''
+    /** Only those that the reviewer with this address has taken */
     assignedTo?: string
   }, options?: Options): Pages<Application, {
     applications: Array<Application>
@@ -2180,6 +2184,45 @@ export interface AtMilestones {
   (milestone: number): AtMilestone
 }
 
+export interface AtSystemEmail {
+  /** List an earner's progress towards each milestone. */
+  get(query?: {
+    /** From 1; only with `count` */
+    page?: number
+    /** Rows in a page */
+    count?: number
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Promise<{
+    progress: Array<Progress>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+  /** List an earner's progress towards each milestone: one after the other, as they are asked for. */
+  list(query?: {
+    /** Where the last page ended: `Link` */
+    cursor?: string
+    /** Rows after a cursor */
+    limit?: number
+  }, options?: Options): Pages<Progress, {
+    progress: Array<Progress>
+    pageData?: {
+      page: number
+      count: number
+      total: number
+    }
+  }>
+}
+
+export interface AtProgress {
+  (email: string): AtSystemEmail
+}
+
 export interface AtWebhookRecover {
   /** Send again what failed. */
   post(body: RecoverWebhook | Form, options?: Options): Promise<{
@@ -2386,45 +2429,6 @@ export interface AtPrivacy {
   readonly export: AtPrivacyExport
 }
 
-export interface AtSystemEmail {
-  /** List an earner's progress towards each milestone. */
-  get(query?: {
-    /** From 1; only with `count` */
-    page?: number
-    /** Rows in a page */
-    count?: number
-    /** Where the last page ended: `Link` */
-    cursor?: string
-    /** Rows after a cursor */
-    limit?: number
-  }, options?: Options): Promise<{
-    progress: Array<Progress>
-    pageData?: {
-      page: number
-      count: number
-      total: number
-    }
-  }>
-  /** List an earner's progress towards each milestone: one after the other, as they are asked for. */
-  list(query?: {
-    /** Where the last page ended: `Link` */
-    cursor?: string
-    /** Rows after a cursor */
-    limit?: number
-  }, options?: Options): Pages<Progress, {
-    progress: Array<Progress>
-    pageData?: {
-      page: number
-      count: number
-      total: number
-    }
-  }>
-}
-
-export interface AtProgress {
-  (email: string): AtSystemEmail
-}
-
 export interface AtSystem {
   /** Show a system. */
   get(query?: undefined, options?: Options): Promise<{
@@ -2446,6 +2450,7 @@ export interface AtSystem {
   readonly codes: AtCodes
   readonly applications: AtApplications
   readonly milestones: AtMilestones
+  readonly progress: AtProgress
   readonly webhooks: AtWebhooks
   readonly deliveries: AtDeliveries
   readonly events: AtEvents
@@ -2454,7 +2459,6 @@ export interface AtSystem {
   readonly audit: AtAudit
   readonly stats: AtStats
   readonly privacy: AtPrivacy
-  readonly progress: AtProgress
 }
 
 export interface AtSystems {

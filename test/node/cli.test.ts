@@ -141,7 +141,7 @@ describe('an organisation', { shuffle: false }, () => {
       })
       expect(await (await fetch(badge.imageUrl)).text()).toContain('viewBox="0 0 8 8"')
       expect(await json('badges', 'list', 'hamlet')).toHaveLength(1)
-      const filters = ['--search', 'zine maker', '--updated-since', '2020-01-01', '--sort=-name']
+      const filters = ['--search', 'did they', '--updated-since', '2020-01-01', '--sort=-name']
       expect(await json('badges', 'list', 'hamlet', ...filters)).toHaveLength(1)
       expect(await json('badges', 'list', 'hamlet', '--tag', 'none')).toHaveLength(0)
       expect((await run('badges', 'show', 'hamlet/badges/zine')).out).toMatch(/^slug +zine$/m)
