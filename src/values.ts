@@ -35,8 +35,8 @@ export function optionalText(max?: number) {
   return optional({ type: 'string', maxLength: max }, readText(0, max), isNull)
 }
 
-/** Why an award is revoked. */
-export const revocationReason = () => optionalText(500)
+/** Why something is done with an award: it is revoked, suspended, amended. */
+export const reasonText = () => optionalText(500)
 
 /** A slug as BadgeKit took it: any text of 1–255 characters. */
 export const slug = text(1, 255)

@@ -87,8 +87,8 @@ describe('a known path', () => {
     ['POST', '/systems/x/issuers/y/programs/z', 'GET, PUT, DELETE'],
     ['DELETE', '/systems/x/badges', 'GET, POST'],
     ['POST', '/systems/x/issuers/y/badges/z', 'GET, PUT, DELETE'],
-    ['POST', '/systems/x/badges/y/instances/z@example.org', 'GET, DELETE'],
-    ['PUT', '/systems/x/issuers/y/programs/z/badges/b/instances/z%40e.org', 'GET, DELETE'],
+    ['POST', '/systems/x/badges/y/instances/z@example.org', 'GET, PUT, DELETE'],
+    ['PATCH', '/systems/x/issuers/y/programs/z/badges/b/instances/z%40e.org', 'GET, PUT, DELETE'],
     ['OPTIONS', '/systems', 'GET, POST'],
     ['POST', '/', 'GET'],
     ['POST', '/healthcheck', 'GET'],
@@ -137,7 +137,7 @@ describe('a private route', () => {
   it.each([
     ['/systems', 'GET, POST'],
     ['/systems/x', 'GET, PUT, DELETE'],
-    ['/systems/x/badges/y/instances/z', 'GET, DELETE'],
+    ['/systems/x/badges/y/instances/z', 'GET, PUT, DELETE'],
   ])('%s has no HEAD, signed or not', async (path, allow) => {
     for (const { status, headers, body } of [await ask('HEAD', path), await send('HEAD', path)]) {
       expect({ status, body }).toEqual({ status: 405, body: '' })

@@ -10,15 +10,14 @@ import { about, body, query } from '../spec'
 import { amend, type ChangeRow, listChanges, reinstate, renew, suspend } from '../store/awardLife'
 import type { InstanceRow } from '../store/instances'
 import { assertionPath } from '../urls'
-import { optionalText, timestamp } from '../values'
+import { optionalText, reasonText, timestamp } from '../values'
 import { AwardChange, viewChange } from '../views/awardChanges'
 import { viewBadge } from '../views/badges'
 import { evidenceOf, Instance, tellOf, viewInstance, viewLinked } from '../views/instances'
 
 const ITEM = '/badges/:badge/instances/:email'
-const MAX_REASON = 500
 
-const Reason = z.object({ reason: optionalText(MAX_REASON) })
+const Reason = z.object({ reason: reasonText() })
 const Amendment = Reason.extend({ narrative: narrative(), evidence: evidence() })
 const Renewal = z.object({
   issuedOn: timestamp(),

@@ -28,7 +28,7 @@ import {
   email,
   optionalFlag,
   optionalText,
-  revocationReason,
+  reasonText,
   timestamp,
   wordParameter,
 } from '../values'
@@ -240,7 +240,7 @@ async function bodyReason(type: string | undefined, raw: Uint8Array<ArrayBuffer>
 }
 
 function readReason(given: unknown): string | null {
-  const result = revocationReason().safeParse(given)
+  const result = reasonText().safeParse(given)
   if (result.success) return result.data ?? null
   throw invalid({ message: 'String is not in range', field: 'reason', value: given })
 }

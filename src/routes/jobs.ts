@@ -25,7 +25,7 @@ import {
   itemsOf,
   optionalFlag,
   parameter,
-  revocationReason,
+  reasonText,
   timestamp,
   wordParameter,
 } from '../values'
@@ -40,7 +40,7 @@ const Rehearsed = z.object({ status: z.literal('valid'), rows: z.int(), held: z.
 
 const MAX_EMAILS = 10_000
 
-const Reason = z.object({ reason: revocationReason() })
+const Reason = z.object({ reason: reasonText() })
 const Filter = Reason.extend({
   emails: itemsOf(email()),
   since: timestamp(),

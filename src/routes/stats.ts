@@ -62,7 +62,7 @@ async function send(
   )
   const shown = viewStats(each, days, EVER, rows[0], rows[1][0])
   if (format !== 'csv') return c.json({ stats: shown })
-  const { type, start, entry } = formOf('csv', pointColumns)
+  const { type, start, entry } = formOf('csv', { columns: pointColumns })
   c.header('Content-Disposition', 'attachment; filename="stats.csv"')
   return c.body(start + shown.series.map(entry).join(''), 200, { 'Content-Type': type })
 }

@@ -391,7 +391,7 @@ export const findPublicInstance = (slug: string): Statement<PublicRow> => sql<Pu
     ${imageType} as imageType,
     (select m.mimetype from badgeVersions v join images m on m.id = v.imageId
       where v.id = i.versionId) as imageTypeThen,
-    (select n.slug from badgeInstances n where n.renews = i.id) as renewedBy,
+    (select n.slug from badgeInstances n where n.renews = i.id and n.systemId = i.systemId) as renewedBy,
     i.revokedAt, i.suspendedAt, i.suspensionReason, ${ending}
   from (select ${slug} as slug) q
   left join badgeInstances i on i.slug = q.slug

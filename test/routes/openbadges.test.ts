@@ -319,6 +319,7 @@ describe('what has ended', () => {
       awardId,
       proof: new Uint8Array(64),
       jwt: new Uint8Array(256),
+      amendedAt: null,
     }
     await db().batch([keepCredential(made)])
     const kept = env.DB.prepare('select 1 as n from credentials where awardId = ?').bind(awardId)

@@ -19,6 +19,7 @@ const program = levels[2]
 const ERASED = { status: 200, body: { status: 'erased' } }
 const EMPTY = {
   instances: [],
+  awardChanges: [],
   claimCodes: [],
   applications: [],
   assignments: [],
