@@ -147,7 +147,7 @@ const PAGES = ['.', 'docs', 'examples'].flatMap((directory) =>
     .map((name) => join(directory, name)),
 )
 const TOLD_TOGETHER = ['README.md', 'docs/tutorial.md', 'docs/claim-codes.md', 'docs/assess.md']
-const OTHERS = ['auth', 'cli', 'import', 'keys', 'webhooks'].map((name) => `docs/${name}.md`)
+const OTHERS = ['cli', 'import', 'keys', 'webhooks'].map((name) => `docs/${name}.md`)
 
 describe('what a reader is told to type answers as the page says', () => {
   it('README.md, docs/tutorial.md, which goes on from there, and two pages that go on as well', async () => {
