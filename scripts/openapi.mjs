@@ -119,6 +119,9 @@ const ERRORS = {
   default: ['Failure', 'Anything else, such as 503 with `Retry-After`: send the request again'],
 }
 
+/** POSTs that change one resource, of which `If-Match` may name the version. */
+const CHANGES = /-badge$|\/(?:secret\/\w+|assign|cancel|suspend|reinstate|renew)$/
+
 /** Those of them whose body is that of the good answer. */
 const IN_KIND = ['410', '503']
 
@@ -366,7 +369,7 @@ function errorsOf(method, path, operation) {
     ...(/^\/public\/(?:assertions|v2|v3\/(?:credentials|achievements))\//.test(path)
       ? ['410']
       : []),
-    ...(/put|delete/.test(method) || /-badge$|\/secret\/\w+$/.test(path) ? ['412'] : []),
+    ...(/put|delete/.test(method) || CHANGES.test(path) ? ['412'] : []),
     ...(method === 'get' ? [] : ['413', '415']),
     ...(isSigned && method === 'post' ? ['422'] : []),
     ...(isSigned || method === 'post' ? ['429'] : []),
