@@ -45,6 +45,18 @@ const BY_NAME = {
   // Awarded for a claim code it must be one of the badge's.
   claimCode: () => undefined,
   claimed: () => false,
+  claimUrl: (random) => `https://example.org/${random.hex(6)}?code={code}`,
+  validFor: (random) => random.pick(['P30D', 'P6W', 'P18M', 'P2Y']),
+  validFrom: moment,
+  validUntil: (random) => random.pick([null, 4_000_000_000, '2099-01-01T00:00:00.000Z']),
+  // More than one use, and a reservation, need other members beside them.
+  maxUses: (random) => random.pick([null, 1]),
+  reserved: () => false,
+  minutes: (random) => random.int(1, 10_080),
+  // Somebody else may have it.
+  exclusive: () => false,
+  // Whether the criteria are met is for the review to say.
+  award: () => false,
   disabled: () => false,
   state: () => 'active',
   // A key of the system's own: its containers are named by the path.
