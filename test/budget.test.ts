@@ -69,7 +69,8 @@ const CONTAINED: Route[] = [
   ['POST /badges', { body: (n) => ({ ...badge(n), tags: [n], criteria: [{ description: n }] }) }],
   ['GET /badges/:badge'],
   ['PUT /badges/:badge', { body: (n) => ({ name: n, tags: [n, 'b'] }) }],
-  ['DELETE /badges/:badge', { uses: 'badge' }],
+  // Here and where keys are rotated, of the issuer's status lists, of which there is one for 100,000 awards.
+  ['DELETE /badges/:badge', { uses: 'badge', most: 200 }],
 
   ['GET /badges/:badge/instances', { query: PAGE }],
   ['GET /badges/:badge/instances', { query: ONE_PAGE }],
@@ -164,7 +165,7 @@ const CONTAINED: Route[] = [
   ['DELETE /badges/:badge/applications/:application', { uses: 'application' }],
 
   ['GET /signing-keys'],
-  ['POST /signing-keys/rotate'],
+  ['POST /signing-keys/rotate', { most: 200 }],
 
   ['GET /keys'],
   ['POST /keys', { body: () => ({ role: 'admin' }) }],
