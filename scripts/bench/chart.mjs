@@ -21,6 +21,7 @@ export function chart(panels) {
     return `<path d="M${x} ${y - 4}h18" stroke="${COLOURS[i]}" stroke-width="2.5"/><text x="${x + 24}" y="${y}">${escaped(name)}</text>`
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">
+<title>${escaped(panels.map(({ title }) => title).join('; '))}</title>
 <style>text{font:12px system-ui,sans-serif;fill:#57606a}.title{font-weight:600}.axis{stroke:#8b949e;stroke-opacity:.5;fill:none}.end{text-anchor:end}.middle{text-anchor:middle}@media (prefers-color-scheme:dark){text{fill:#c9d1d9}}</style>
 ${panels.map((panel, i) => drawn(panel, GAP + i * (WIDTH + GAP))).join('\n')}
 ${legend.join('\n')}
