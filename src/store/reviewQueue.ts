@@ -24,26 +24,37 @@ const isFree = (now: number) =>
   sql`(a.assignedTo is null or coalesce(a.assignedExpiration <= ${now}, 0))`
 
 /**
- * The applications that wait in a container, the oldest first. They are looked for among all that wait in the system, in the order
- * of an index.
+ * The applications that wait in a container, the oldest first. Those of a system stand in an index of their own in this order; those
+ * of an issuer or program are put in order from the oldest of each of its badges, as many as the page may need.
  */
 export function listQueue(
   container: Container,
   { free, assignedTo, now }: QueueFilter,
 ): List<ApplicationRow> {
-  const from = sql`
-    from applications a cross join badges b on b.id = a.badgeId
-    where a.systemId = ${container.systemId} and a.processed is null and ${within(container)}
-      ${free === null ? sql`` : sql`and ${isFree(now)} = ${free ? 1 : 0}`}
-      ${assignedTo === null ? sql`` : sql`and a.assignedTo = ${assignedTo}`}`
+  const waits = sql`a.processed is null
+    ${free === null ? sql`` : sql`and ${isFree(now)} = ${free ? 1 : 0}`}
+    ${assignedTo === null ? sql`` : sql`and a.assignedTo = ${assignedTo}`}`
+  const isWhole = !container.issuerId && !container.programId
   return {
-    rows: ({ after, limit, offset }) => sql<ApplicationRow>`
-      select ${applicationColumns} ${from}
-        ${after ? sql`and (a.createdAt, a.id) > (${after[0]}, ${after[1]})` : sql``}
-      order by a.createdAt, a.id limit ${limit} offset ${offset}`,
+    rows: ({ after, limit, offset }) => {
+      const goesOn = after ? sql`and (a.createdAt, a.id) > (${after[0]}, ${after[1]})` : sql``
+      const inOrder = sql`order by a.createdAt, a.id limit`
+      return isWhole
+        ? sql<ApplicationRow>`
+            select ${applicationColumns} from applications a cross join badges b on b.id = a.badgeId
+            where a.systemId = ${container.systemId} and ${waits} and ${within(container)} ${goesOn}
+            ${inOrder} ${limit} offset ${offset}`
+        : sql<ApplicationRow>`
+            select ${applicationColumns} from badges b cross join applications a on a.id in (
+              select a.id from applications a where a.badgeId = b.id and ${waits} ${goesOn}
+              ${inOrder} ${limit} + ${offset})
+            where ${within(container)} ${inOrder} ${limit} offset ${offset}`
+    },
     keyOf: ({ createdAt, id }) => [createdAt, id],
     keyLength: 2,
-    total: sql<{ total: number }>`select count(*) as total ${from}`,
+    total: sql<{ total: number }>`
+      select count(*) as total from badges b cross join applications a on a.badgeId = b.id
+      where ${within(container)} and ${waits}`,
   }
 }
 

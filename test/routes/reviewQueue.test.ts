@@ -64,6 +64,9 @@ describe.each(levels)('the queue of a $name', (level) => {
     expect(first.body.applications[0].badge.name).toBe('Queued')
     const paged = await call('GET', `${seed.container}/applications/queue?page=1&count=1`)
     expect(paged.body.pageData.total).toBe(3)
+    for (const [i, slug] of left.entries()) {
+      expect(await queue(seed.container, `?page=${i + 1}&count=1`)).toEqual([slug])
+    }
   })
 
   it('counts what waits, badge by badge', async () => {
