@@ -113,31 +113,24 @@ export const inGuessedCode = scoped<{ badge: ClaimableBadge; code: CodeRow }>(
   ],
   CLAIM_URL,
 )
+const award = (
+  { email = '' }: Params,
+  find: (badgeId: SQL, systemId: SQL, email: string) => Statement,
+): Thing => ({
+  name: 'instance',
+  model: 'badgeInstance',
+  field: 'email',
+  value: email,
+  find: ({ badgeId, container }, value) => find(badgeId, container.systemId, value),
+})
 export const inInstance = scoped<{ badge: PicturedBadge; instance: LinkedInstance }>(
-  ({ email = '' }) => [
-    {
-      name: 'instance',
-      model: 'badgeInstance',
-      field: 'email',
-      value: email,
-      find: ({ badgeId, container }, value) => findInstance(badgeId, container.systemId, value),
-    },
-  ],
+  (params) => [award(params, findInstance)],
   IMAGE_TYPE,
 )
-
 /** The same by the newest award of the earner, also when it has ended. */
-export const inPastInstance = scoped<{ badge: BadgeRow; instance: InstanceRow }>(
-  ({ email = '' }) => [
-    {
-      name: 'instance',
-      model: 'badgeInstance',
-      field: 'email',
-      value: email,
-      find: ({ badgeId, container }, value) => findEver(badgeId, container.systemId, value),
-    },
-  ],
-)
+export const inPastInstance = scoped<{ badge: BadgeRow; instance: InstanceRow }>((params) => [
+  award(params, findEver),
+])
 
 const application = ({ application = '' }: Params): Thing => ({
   name: 'application',
