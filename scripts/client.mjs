@@ -297,7 +297,7 @@ function put(file, text, isCheck) {
 
 function main() {
   const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
-  const directory = resolve(ROOT, `.wrangler/tmp/client-${process.pid}`)
+  const directory = resolve(ROOT, `.wrangler/client-${process.pid}`)
   put('routes.d.ts', routesFile(), values.check)
   mkdirSync(directory, { recursive: true })
   try {
