@@ -53,10 +53,8 @@ const BY_NAME = {
   maxUses: (random) => random.pick([null, 1]),
   reserved: () => false,
   minutes: (random) => random.int(1, 10_080),
-  // Somebody else may have it.
-  exclusive: () => false,
   // Whether the criteria are met is for the review to say.
-  award: () => false,
+  award: (random) => random.chance(0.2),
   disabled: () => false,
   state: () => 'active',
   // A key of the system's own: its containers are named by the path.
