@@ -222,7 +222,8 @@ Round trips and rows read, of the newest, the oldest and what is not there the m
     isFlat
       ? 'All that has to be flat is, and no statement looks through a table that grows.'
       : '**Not all that has to be flat is.**'
-  } These read more of a larger database: totals of what is filtered, logs that look through so many rows for a page, what is
+  } These read more of a larger database: pages that the
+small one cannot fill, totals of what is filtered, logs that look through so many rows for a page, what is
 counted, up to a thousand of a badge, what is recovered, and the status lists of an issuer, one for 100,000 awards.
 
 ${budget
